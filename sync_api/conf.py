@@ -1,0 +1,106 @@
+"""Roles per database, and every limit by name. All of it can be set in Django's settings.
+
+`SYNC_DATABASES = {"client": {"role": "client", "device": "laptop-1", "capture": True}}` speaks per alias;
+`SYNC_ROLE` and `SYNC_DEVICE` are the short form for the `default` database. Without either, an alias named
+`client`, `relay` or `server` has the role of its name.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
+
+ROLES = ("client", "relay", "server")
+
+
+@dataclass(frozen=True, slots=True)
+class AliasSettings:
+    """What one database alias is: its role, its device's name and whether writes are captured there."""
+
+    alias: str
+    role: str | None
+    device: str
+    capture: bool
+
+
+def host_name() -> str:
+    """This machine's name, as far as a device name may hold it."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()).strip("-._")[:40] or "host"
+
+
+def alias_settings(alias: str) -> AliasSettings:
+    """The settings of one alias. An alias without a role is not synchronized: nothing is captured there."""
+    databases: dict[str, dict[str, Any]] = getattr(settings, "SYNC_DATABASES", {})
+    if alias in databases:
+        own = databases[alias]
+        role = own.get("role", "client")
+        device = own.get("device") or f"{host_name()}-{alias}"
+        return AliasSettings(alias, role, device, bool(own.get("capture", True)) and serialization_allowed())
+    if databases:
+        return AliasSettings(alias, None, "", False)
+    if alias == DEFAULT_DB_ALIAS:
+        role = getattr(settings, "SYNC_ROLE", "client")
+        device = getattr(settings, "SYNC_DEVICE", "") or host_name()
+        return AliasSettings(alias, role, device, serialization_allowed())
+    if alias in ROLES:
+        base = getattr(settings, "SYNC_DEVICE", "") or host_name()
+        return AliasSettings(alias, alias, f"{base}-{alias}", serialization_allowed())
+    return AliasSettings(alias, None, "", False)
+
+
+def serialization_allowed() -> bool:
+    """`ALLOW_MODEL_SERIALIZATION`: False turns capture off everywhere."""
+    return bool(getattr(settings, "ALLOW_MODEL_SERIALIZATION", True))
+
+
+def key_directory() -> Path:
+    """Where private keys and tokens lie (`SYNC_KEY_DIR`), one folder per device, readable by the owner only."""
+    return Path(getattr(settings, "SYNC_KEY_DIR", "keys"))
+
+
+def app_version() -> str:
+    """The study's own version (`SYNC_APP_VERSION`), told with every batch."""
+    return str(getattr(settings, "SYNC_APP_VERSION", "0.0.0"))
+
+
+LIMITS: dict[str, int | float] = {
+    # sealing: a batch is closed at the first unit that reaches one of these
+    "SYNC_BATCH_LINES": 5_000,
+    "SYNC_BATCH_BYTES": 4 * 1024 * 1024,
+    # one unit is never split, so a batch may exceed the two above up to these
+    "SYNC_UNIT_LINES_MAX": 250_000,
+    "SYNC_UNIT_BYTES_MAX": 128 * 1024 * 1024,
+    # accepting
+    "SYNC_ENVELOPE_BYTES_MAX": 64 * 1024 * 1024,
+    "SYNC_CONTENT_BYTES_MAX": 160 * 1024 * 1024,
+    "SYNC_DECOMPRESSION_RATIO_MAX": 200,
+    "SYNC_HEADER_BYTES_MAX": 1024 * 1024,
+    "SYNC_LINE_BYTES_MAX": 32 * 1024 * 1024,
+    "SYNC_MODELS_PER_BATCH_MAX": 1_000,
+    "SYNC_EARLY_BATCHES_MAX": 200,
+    "SYNC_EARLY_BYTES_MAX": 256 * 1024 * 1024,
+    "SYNC_EARLY_AGE_DAYS_MAX": 60,
+    # enrolment
+    "SYNC_CODE_HOURS": 72,
+    "SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX": 30,
+    # pushing
+    "SYNC_CONNECT_SECONDS": 15.0,
+    "SYNC_READ_SECONDS": 120.0,
+    "SYNC_ATTEMPTS_MAX": 5,
+    "SYNC_BACKOFF_SECONDS": 1.0,
+    "SYNC_BACKOFF_SECONDS_MAX": 60.0,
+    "SYNC_RETRY_AFTER_SECONDS_MAX": 300.0,
+    # consuming
+    "SYNC_PARKED_RETRY_UNITS_MAX": 10_000,
+}
+
+
+def limit(name: str) -> Any:
+    """The named limit: Django's setting of that name, else the value in LIMITS."""
+    return getattr(settings, name, LIMITS[name])

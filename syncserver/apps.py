@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class SyncserverConfig(AppConfig):
+    name = "syncserver"
+    verbose_name = "syncserver"
