@@ -41,4 +41,4 @@ SYNC_DATABASES = {
 SYNC_KEY_DIR = f"{_folder}/keys"
 MEDIA_ROOT = f"{_folder}/media"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.matrix", "tests.portal"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.mirrored", "tests.matrix", "tests.portal"]

@@ -64,7 +64,8 @@ class TableChanges(models.Model):
     deleted = models.PositiveIntegerField(default=0)
     preserved = models.PositiveIntegerField(default=0)
     keys = models.JSONField(
-        default=dict, help_text='Mirror keys (_pk) by kind of change: {"added": [...], "modified": [...], ...}.'
+        default=dict,
+        help_text='Mirror keys (_pk) by kind of change: {"added": [...], "modified": [...], ...}.',
     )
 
     class Meta:

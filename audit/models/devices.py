@@ -6,6 +6,8 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from audit.fields import MicrosecondsField
+
 DEVICE_NAME_LENGTH_MAX = 64
 
 device_name_validator = RegexValidator(
@@ -27,7 +29,9 @@ class Device(models.Model):
         LOG = "log", "delivers a log of changes"
         STATE = "state", "uploads its tables"
 
-    name = models.CharField(max_length=DEVICE_NAME_LENGTH_MAX, unique=True, validators=[device_name_validator])
+    name = models.CharField(
+        max_length=DEVICE_NAME_LENGTH_MAX, unique=True, validators=[device_name_validator]
+    )
     friendly_name = models.CharField(max_length=200, blank=True)
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.CLIENT)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.LOG)
@@ -36,6 +40,11 @@ class Device(models.Model):
     app_version = models.CharField(max_length=50, blank=True)
     last_seen_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    known_until = MicrosecondsField(
+        null=True,
+        blank=True,
+        help_text="Captured moment of its last change in the mirror; later ones may still arrive.",
+    )
 
     class Meta:
         ordering = ["name"]

@@ -1,0 +1,139 @@
+"""The columns every mirror has, and the plain copies of the source model's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db import models
+
+from audit.fields import RowIdField
+from audit.mirror.queryset import MirrorManager
+from audit.models import Device
+
+NOW = "NOW"
+"""The era of records that are not preserved yet."""
+
+ERA_LENGTH_MAX = 32
+CONTENT_TYPE_LENGTH_MAX = 201
+
+DROPPED = frozenset(
+    (
+        "auto_created auto_now auto_now_add blank choices db_comment db_default db_index db_tablespace default "
+        "editable error_messages help_text null primary_key serialize unique unique_for_date unique_for_month "
+        "unique_for_year validators verbose_name"
+    ).split()
+)
+"""Field options that a mirror does not take over: they would only change users' migrations."""
+
+
+class MirrorRow(models.Model):
+    """One version of one record of one device. Written by the engine only, never edited.
+
+    Abstract, so that migrations of the users' apps do not name it.
+    """
+
+    mirror_pk = RowIdField(db_column="_pk", primary_key=True)
+    mirror_device = models.ForeignKey(
+        Device,
+        models.DO_NOTHING,
+        db_column="_device",
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    mirror_era = models.CharField(max_length=ERA_LENGTH_MAX, db_column="_era")
+    mirror_current = models.BooleanField(db_column="_current")
+    mirror_predecessor = models.BigIntegerField(null=True, db_column="_predecessor")
+    mirror_successor = models.BigIntegerField(null=True, db_column="_successor")
+    mirror_added_at = models.DateTimeField(db_column="_when_added")
+    mirror_removed_at = models.DateTimeField(null=True, db_column="_when_removed")
+    mirror_captured_at = models.DateTimeField(db_column="_when_added_captured")
+    mirror_removed_captured_at = models.DateTimeField(null=True, db_column="_when_removed_captured")
+    mirror_utc_offset = models.SmallIntegerField(null=True, db_column="_utc_offset")
+    mirror_captured_by = models.TextField(null=True, db_column="_captured_by")
+    mirror_captured_reason = models.TextField(null=True, db_column="_captured_reason")
+    mirror_captured_on = models.TextField(null=True, db_column="_captured_on")
+    mirror_removed_captured_by = models.TextField(null=True, db_column="_removed_captured_by")
+    mirror_removed_captured_reason = models.TextField(null=True, db_column="_removed_captured_reason")
+    mirror_removed_captured_on = models.TextField(null=True, db_column="_removed_captured_on")
+    mirror_added_by = models.TextField(null=True, db_column="_added_by")
+    mirror_removed_by = models.TextField(null=True, db_column="_removed_by")
+    mirror_preserved_by = models.TextField(null=True, db_column="_preserved_by")
+    mirror_forcibly_preserved = models.BooleanField(null=True, db_column="_forcibly_preserved")
+    mirror_erased = models.BooleanField(null=True, db_column="_erased")
+    mirror_erased_at = models.DateTimeField(null=True, db_column="_erased_at")
+    mirror_erased_by = models.TextField(null=True, db_column="_erased_by")
+    mirror_erased_reason = models.TextField(null=True, db_column="_erased_reason")
+    mirror_app_version = models.TextField(null=True, db_column="_app_version")
+    mirror_source = models.BigIntegerField(null=True, db_column="_source")
+
+    objects = MirrorManager()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self._meta.object_name} {self.mirror_pk}"
+
+
+OWN_COLUMNS = frozenset(field.column for field in MirrorRow._meta.local_fields)
+
+
+def mirrored_fields(model: type[models.Model]) -> list[models.Field[Any, Any]]:
+    """The source fields that a mirror holds: the model's own columns (a child's parent link included)."""
+    return list(model._meta.local_concrete_fields)
+
+
+def plain_field(
+    field: models.Field[Any, Any], *, references: Collection[str], key: bool
+) -> models.Field[Any, Any]:
+    """A copy of `field` that holds its value and nothing else: nullable (except the key), unchecked, unlinked."""
+    plain = text_of_reference(field) if field.name in references else plain_value(field)
+    plain.null = not key
+    if plain.db_column is None and field.column != field.name:
+        plain.db_column = field.column
+    return plain
+
+
+def is_content_type(field: models.Field[Any, Any]) -> bool:
+    """Whether `field` refers to a content type, which travels as `app_label.model`."""
+    target = field.remote_field.model if field.is_relation else None
+    return target is not None and target._meta.label_lower == "contenttypes.contenttype"
+
+
+def text_of_reference(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
+    return models.TextField(db_column=field.column if field.column != field.name else None)
+
+
+def plain_value(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
+    """The column type of `field`'s value: relations as their target's key, counters as integers, files as names."""
+    if field.is_relation:
+        target = field.target_field  # type: ignore[attr-defined]
+        if is_content_type(field):
+            return models.CharField(max_length=CONTENT_TYPE_LENGTH_MAX)
+        plain = plain_value(target)
+        plain.db_column = None
+        return plain
+    if isinstance(field, models.GeneratedField):
+        return plain_value(field.output_field)
+    for counters, integer in INTEGERS:
+        if isinstance(field, counters):
+            return integer()
+    if isinstance(field, models.FileField):
+        return models.CharField(max_length=field.max_length)
+    _, _, args, kwargs = field.deconstruct()
+    kept = {name: value for name, value in kwargs.items() if name not in DROPPED}
+    kept.pop("db_column", None)
+    plain = type(field)(*args, **kept)
+    plain.db_index = False
+    plain.unique_for_date = plain.unique_for_month = plain.unique_for_year = None
+    return plain
+
+
+INTEGERS: tuple[tuple[tuple[type[models.Field[Any, Any]], ...], type[models.Field[Any, Any]]], ...] = (
+    ((models.BigAutoField, models.PositiveBigIntegerField), models.BigIntegerField),
+    ((models.SmallAutoField, models.PositiveSmallIntegerField), models.SmallIntegerField),
+    ((models.AutoField, models.PositiveIntegerField), models.IntegerField),
+)
+"""Counters and checked integers become plain ones: a mirror neither counts nor refuses what a device holds."""
