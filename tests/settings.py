@@ -18,12 +18,12 @@ def _sqlite(name: str) -> dict[str, object]:
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,
         "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 30},
-        "TEST": {"NAME": f"{_folder}/test_{name}_{os.getpid()}.sqlite3"},
+        "TEST": {"NAME": f"{_folder}/test_{name}_{os.getpid()}.sqlite3", "DEPENDENCIES": []},
     }
 
 
 def _postgres(name: str) -> dict[str, object]:
-    return {**postgres_database(), "TEST": {"NAME": f"test_{name}_{os.getpid()}"}}
+    return {**postgres_database(), "TEST": {"NAME": f"test_{name}_{os.getpid()}", "DEPENDENCIES": []}}
 
 
 DATABASES = {

@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
                 ('preserved', models.PositiveIntegerField(default=0)),
                 ('keys', models.JSONField(default=dict, help_text='Mirror keys (_pk) by kind of change: {"added": [...], "modified": [...], ...}.')),
                 ('device', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='changes', to='audit.device')),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='changes', to='audit.source')),
+                ('source', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='changes', to='audit.source')),
             ],
             options={
                 'verbose_name': 'table changes',

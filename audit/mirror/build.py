@@ -154,7 +154,8 @@ def mirror_meta(
                 )
             ],
             "indexes": [
-                models.Index(fields=[name], name=short_name(table, name)) for name in [key.name, *linked]
+                models.Index(fields=[key.name, "mirror_device"], name=short_name(table, key.name)),
+                *(models.Index(fields=[name], name=short_name(table, name)) for name in linked),
             ],
         },
     )

@@ -53,7 +53,7 @@ class Source(models.Model):
 class TableChanges(models.Model):
     """One table's changes in one commit: counts and client keys. Never updated, never deleted."""
 
-    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="changes")
+    source = models.ForeignKey(Source, null=True, on_delete=models.PROTECT, related_name="changes")
     device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="changes")
     committed_at = MicrosecondsField(db_index=True)
     committed_by = models.CharField(max_length=150, blank=True)

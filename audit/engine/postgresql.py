@@ -1,0 +1,105 @@
+"""Mirror tables on PostgreSQL: COPY in, arrays for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from audit.engine.changes import Key
+from audit.engine.sqlite import MICROSECONDS, quoted, second_text
+from audit.engine.stores import RETIRED_COLUMNS
+from audit.fields import to_microseconds
+from audit.mirror.tables import MirrorTable
+
+RETIRED_TYPES = ("bigint", "timestamptz", "text", "text", "text", "bigint")
+
+
+class PostgresqlStore:
+    """One statement per kind of write."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    def last_versions(
+        self, table: MirrorTable, device_id: int, era: str, keys: Collection[Key], *, with_values: bool
+    ) -> Iterable[Sequence[Any]]:
+        sql = last_versions_sql(table, with_values, key_type(table, self.connection))
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, [list(keys), device_id, era])
+            return cursor.fetchall()
+
+    def microseconds(self, moment: datetime) -> int:
+        return to_microseconds(moment)
+
+    def moment(self, microseconds: int) -> str:
+        seconds, rest = divmod(microseconds, MICROSECONDS)
+        return f"{second_text(seconds)}.{rest:06}+00"
+
+    def allot(self, table: MirrorTable, count: int) -> Sequence[int]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT array_agg(nextval(pg_get_serial_sequence(%s, '_pk'))) FROM generate_series(1, %s)",
+                [quoted(table.name), count],
+            )
+            (allotted,) = cursor.fetchone()
+        return sorted(allotted)
+
+    def retire(self, table: MirrorTable, rows: list[tuple[Any, ...]], *, when: Any, committed_by: str) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute(retire_sql(table), [when, committed_by, *map(list, zip(*rows, strict=True))])
+            return cursor.rowcount
+
+    def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+        """COPY is not among the calls whose errors Django translates by itself."""
+        wrap_errors: Any = self.connection.wrap_database_errors
+        with self.connection.cursor() as cursor, wrap_errors, cursor.copy(copy_sql(table, columns)) as copy:
+            write_row = copy.write_row
+            for row in rows:
+                write_row(row)
+
+
+def key_type(table: MirrorTable, connection: BaseDatabaseWrapper) -> str:
+    """The type keys are compared in. Not varchar(n): a cast to it would cut a longer key."""
+    field = table.mirror._meta.get_field(table.key)
+    assert isinstance(field, models.Field)
+    return (
+        "text" if isinstance(field, models.CharField | models.TextField) else str(field.db_type(connection))
+    )
+
+
+@cache
+def last_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -> str:
+    key = f"m.{quoted(table.key_column)}"
+    shown = key
+    if type_of_key == "uuid":
+        shown = f"replace({key}::text, '-', '')"
+    elif type_of_key not in ("smallint", "integer", "bigint"):
+        shown = f"{key}::text"
+    values = "".join(f", m.{quoted(column)}" for column in table.db_columns) if with_values else ""
+    return (
+        f'SELECT {shown}, m."_pk", m."_current", m."_when_added_captured", m."_when_removed_captured"{values}'
+        f" FROM {quoted(table.name)} AS m WHERE {key} = ANY(%s::{type_of_key}[])"
+        f' AND m."_device" = %s AND m."_era" = %s AND (m."_current" OR m."_successor" IS NULL)'
+    )
+
+
+@cache
+def retire_sql(table: MirrorTable) -> str:
+    own = ", ".join(f'"{column}" = r."{column}"' for column in RETIRED_COLUMNS)
+    arrays = ", ".join(f"%s::{kind}[]" for kind in RETIRED_TYPES)
+    names = ", ".join(f'"{column}"' for column in (*RETIRED_COLUMNS, "_pk"))
+    return (
+        f'UPDATE {quoted(table.name)} AS m SET "_current" = false, "_when_removed" = %s, "_removed_by" = %s, {own}'
+        f' FROM unnest({arrays}) AS r({names}) WHERE m."_pk" = r."_pk" AND m."_current"'
+    )
+
+
+@cache
+def copy_sql(table: MirrorTable, columns: tuple[str, ...]) -> str:
+    names = ", ".join(quoted(column) for column in (*columns, *table.db_columns))
+    return f"COPY {quoted(table.name)} ({names}) FROM STDIN"

@@ -1,0 +1,92 @@
+"""Mirror tables on SQLite. The caller's transaction holds the write lock (`audit.transactions.immediate`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from audit.engine.changes import Key
+from audit.engine.stores import RETIRED_COLUMNS
+from audit.fields import to_microseconds
+from audit.mirror.tables import MirrorTable
+
+MICROSECONDS = 1_000_000
+
+
+@cache
+def second_text(seconds: int) -> str:
+    return str(datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None))
+
+
+class SqliteStore:
+    """One `executemany` per kind of write; keys go in as one JSON array."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    def last_versions(
+        self, table: MirrorTable, device_id: int, era: str, keys: Collection[Key], *, with_values: bool
+    ) -> Iterable[Sequence[Any]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(last_versions_sql(table, with_values), [json.dumps(list(keys)), device_id, era])
+            return cursor.fetchall()
+
+    def microseconds(self, moment: str) -> int:
+        return to_microseconds(datetime.fromisoformat(moment).replace(tzinfo=UTC))
+
+    def moment(self, microseconds: int) -> str:
+        """As Django writes it, so that moments compare as text."""
+        seconds, rest = divmod(microseconds, MICROSECONDS)
+        return f"{second_text(seconds)}.{rest:06}" if rest else second_text(seconds)
+
+    def allot(self, table: MirrorTable, count: int) -> Sequence[int]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(f'SELECT coalesce(max("_pk"), 0) FROM {quoted(table.name)}')
+            (last,) = cursor.fetchone()
+        return range(last + 1, last + 1 + count)
+
+    def retire(self, table: MirrorTable, rows: list[tuple[Any, ...]], *, when: Any, committed_by: str) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.executemany(retire_sql(table), [(when, committed_by, *row) for row in rows])
+            return cursor.rowcount
+
+    def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.executemany(insert_sql(table, columns), rows)  # type: ignore[arg-type]
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+@cache
+def last_versions_sql(table: MirrorTable, with_values: bool) -> str:
+    """The unary plus reads what is stored: without it, sqlite3 converts by the column's declared type."""
+    key = quoted(table.key_column)
+    values = "".join(f", +m.{quoted(column)}" for column in table.db_columns) if with_values else ""
+    return (
+        f'SELECT +m.{key}, m."_pk", +m."_current", +m."_when_added_captured", +m."_when_removed_captured"{values}'
+        f" FROM json_each(%s) AS k CROSS JOIN {quoted(table.name)} AS m ON m.{key} = k.value"
+        f' WHERE m."_device" = %s AND m."_era" = %s AND (m."_current" OR m."_successor" IS NULL)'
+    )
+
+
+@cache
+def retire_sql(table: MirrorTable) -> str:
+    own = ", ".join(f'"{column}" = %s' for column in RETIRED_COLUMNS)
+    return (
+        f'UPDATE {quoted(table.name)} SET "_current" = 0, "_when_removed" = %s, "_removed_by" = %s, {own}'
+        f' WHERE "_pk" = %s AND "_current"'
+    )
+
+
+@cache
+def insert_sql(table: MirrorTable, columns: tuple[str, ...]) -> str:
+    names = ", ".join(quoted(column) for column in (*columns, *table.db_columns))
+    places = ", ".join(["%s"] * (len(columns) + len(table.db_columns)))
+    return f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({places})"

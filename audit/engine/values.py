@@ -1,0 +1,72 @@
+"""When two sets of a row's database parameters mean the same values."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from audit.mirror.tables import MirrorTable
+
+
+def same_values(table: MirrorTable, left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
+    """Whether two tuples of database values in `table.columns` order mean the same, however each is written."""
+    if left == right:
+        return True
+    return all(
+        one == other or (one is not None and other is not None and meaning(one) == meaning(other))
+        for meaning, one, other in zip(meanings(table), left, right, strict=True)
+    )
+
+
+@cache
+def meanings(table: MirrorTable) -> tuple[Callable[[Any], Any], ...]:
+    return tuple(
+        MEANINGS.get(table.mirror._meta.get_field(name).get_internal_type(), as_it_is)  # type: ignore[union-attr]
+        for name in table.columns
+    )
+
+
+def as_it_is(value: Any) -> Any:
+    return value
+
+
+def moment(value: Any) -> datetime:
+    read = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+
+
+def number(value: Any) -> Any:
+    read = float(value)
+    return "NaN" if math.isnan(read) else read
+
+
+def exact(value: Any) -> Any:
+    """A decimal: SQLite holds it as a number of 15 digits, PostgreSQL exactly."""
+    return Decimal(repr(value)) if isinstance(value, float) else Decimal(str(value))
+
+
+def duration(value: Any) -> int:
+    return value // timedelta(microseconds=1) if isinstance(value, timedelta) else int(value)
+
+
+def parsed(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str | bytes) else value
+
+
+MEANINGS: dict[str, Callable[[Any], Any]] = {
+    "BinaryField": bytes,
+    "BooleanField": bool,
+    "DateField": lambda value: value if isinstance(value, date) else date.fromisoformat(value),
+    "DateTimeField": moment,
+    "DecimalField": exact,
+    "DurationField": duration,
+    "FloatField": number,
+    "JSONField": parsed,
+    "TimeField": lambda value: value if isinstance(value, time) else time.fromisoformat(value),
+    "UUIDField": lambda value: str(value).replace("-", ""),
+}
