@@ -1,2 +1,48 @@
+"""Attributes the changes of one request to its user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from sync_api.capture.context import sync_context
+
+REASON_HEADER = "X-Sync-Reason"
+REASON_FIELD = "_sync_reason"
+
+
 class SyncContextMiddleware:
-    pass
+    """Put it after AuthenticationMiddleware. The reason comes from the header X-Sync-Reason or the form field
+    `_sync_reason`; the user is asked for only when something is written."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with sync_context(user=lambda: user_name(request), reason=reason_of(request)):
+            return self.get_response(request)
+
+
+def user_name(request: HttpRequest) -> str:
+    """The signed-in user's name, else `anonymous`."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return "anonymous"
+    return str(user.get_username())
+
+
+def reason_of(request: HttpRequest) -> str | None:
+    """The reason that came with the request. A body that is not a form is left unread."""
+    if reason := request.headers.get(REASON_HEADER):
+        return reason
+    content_type = request.content_type or ""
+    if request.method == "POST" and content_type in (
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+    ):
+        return request.POST.get(REASON_FIELD) or None
+    return None

@@ -1,0 +1,124 @@
+"""Puts the triggers into a database, takes them out for migrations, and tells what is missing or stale."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import connections, transaction
+
+from sync_api.capture import triggers_postgresql, triggers_sqlite
+from sync_api.capture.definitions import PREFIX, Captured, Trigger
+from sync_api.conf import alias_settings
+from sync_api.exceptions import UnsupportedField
+from sync_api.models import CaptureSchema, LocalDevice
+from sync_api.schema import describe, synced_models
+
+
+def install(alias: str) -> int:
+    """Make this database capture: its device, its schemas, its triggers. Returns the number of tables.
+
+    Opens its own transaction; running it again changes nothing. Does nothing on an alias without a role or with
+    capture off, but takes old triggers out there (unless another alias of the same file captures).
+    """
+    settings = alias_settings(alias)
+    if not settings.capture:
+        return 0
+    with transaction.atomic(using=alias):
+        device = local_device(alias)
+        tables = captured_tables(alias, create=True)
+        remove(alias)
+        for captured in tables:
+            begin_baseline(alias, device, captured)
+            for trigger in definitions(alias, captured):
+                execute(alias, trigger.create)
+        device.save(using=alias, update_fields=["baselines"])
+    return len(tables)
+
+
+def local_device(alias: str) -> LocalDevice:
+    """This installation's row, made with a fresh epoch when there is none. Call inside a transaction."""
+    settings = alias_settings(alias)
+    device, _ = LocalDevice.objects.using(alias).get_or_create(
+        name=settings.device,
+        defaults={"role": settings.role or "client", "epoch": uuid.uuid4().hex, "began": {"kind": "fresh"}},
+    )
+    return device
+
+
+def captured_tables(alias: str, *, create: bool) -> list[Captured]:
+    """The synced models whose tables stand in this database, each with its CaptureSchema row."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        present = set(connection.introspection.table_names(cursor))
+    found = []
+    for model in synced_models():
+        if model._meta.db_table not in present:
+            continue
+        try:
+            schema = describe(model, connection.vendor)
+        except UnsupportedField:
+            continue  # the system check names it (sync_api.E004)
+        rows = CaptureSchema.objects.using(alias)
+        row = rows.filter(fingerprint=schema.fingerprint).first()
+        if row is None and create:
+            row = rows.create(
+                fingerprint=schema.fingerprint,
+                tx_name=schema.label,
+                storage=schema.storage,
+                description=schema.description,
+            )
+        found.append(Captured(schema, row.pk if row is not None else 0))
+    return found
+
+
+def begin_baseline(alias: str, device: LocalDevice, captured: Captured) -> None:
+    """A table that is empty when capture begins needs no baseline; one with rows does."""
+    label = captured.schema.label
+    if label not in device.baselines:
+        empty = not captured.model._base_manager.using(alias).exists()
+        device.baselines[label] = {"done": empty, "after": None}
+
+
+def definitions(alias: str, captured: Captured) -> list[Trigger]:
+    """What must stand in the database for one table."""
+    connection = connections[alias]
+    if connection.vendor == "sqlite":
+        return triggers_sqlite.triggers(captured)
+    return triggers_postgresql.triggers(captured, current_schema(alias), alias_settings(alias).device)
+
+
+def current_schema(alias: str) -> str:
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT current_schema()")
+        return str(cursor.fetchone()[0])
+
+
+def execute(alias: str, statements: Any) -> None:
+    with connections[alias].cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def remove(alias: str) -> None:
+    """Take every capture trigger out of this database."""
+    connection = connections[alias]
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 11) = %s",
+                [f"{PREFIX}_"],
+            )
+            names = [row[0] for row in cursor.fetchall()]
+        execute(alias, [f"DROP TRIGGER {triggers_sqlite.quote(name)}" for name in names])
+    elif connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT format('DROP FUNCTION %%I.%%I() CASCADE', n.nspname, p.proname) FROM pg_proc AS p"
+                " JOIN pg_namespace AS n ON n.oid = p.pronamespace"
+                " WHERE n.nspname = current_schema() AND starts_with(p.proname, %s)"
+                " AND p.prorettype = 'trigger'::regtype",
+                [f"{PREFIX}_"],
+            )
+            drops = [row[0] for row in cursor.fetchall()]
+        execute(alias, drops)
