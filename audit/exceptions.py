@@ -132,3 +132,12 @@ class PlanHasFailures(AuditError):
         super().__init__(
             f"The plan has {failures} failures and was not written. Take the failed changes out and plan again."
         )
+
+
+class NothingToCorrect(AuditError):
+    """A correction whose values are the record's present ones."""
+
+    code = "nothing_to_correct"
+
+    def __init__(self, *, label: str) -> None:
+        super().__init__(f"The {label} already has these values, so nothing was written. Give the values to change.")

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from audit.engine.changes import Key
-from audit.engine.sqlite import MICROSECONDS, quoted, second_text
+from audit.engine.sqlite import moment_text, quoted
 from audit.engine.stores import RETIRED_COLUMNS
 from audit.fields import to_microseconds
 from audit.mirror.tables import MirrorTable
@@ -37,8 +37,7 @@ class PostgresqlStore:
         return to_microseconds(moment)
 
     def moment(self, microseconds: int) -> str:
-        seconds, rest = divmod(microseconds, MICROSECONDS)
-        return f"{second_text(seconds)}.{rest:06}+00"
+        return moment_text(microseconds) + "+00"
 
     def allot(self, table: MirrorTable, count: int) -> Sequence[int]:
         with self.connection.cursor() as cursor:

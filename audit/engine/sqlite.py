@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
-from functools import cache
+from datetime import UTC, date, datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,12 +15,22 @@ from audit.engine.stores import RETIRED_COLUMNS
 from audit.fields import to_microseconds
 from audit.mirror.tables import MirrorTable
 
-MICROSECONDS = 1_000_000
+DAYS_KEPT_MAX = 4_096
 
 
-@cache
-def second_text(seconds: int) -> str:
-    return str(datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None))
+@lru_cache(DAYS_KEPT_MAX)
+def day_text(days: int) -> str:
+    return str(date.fromordinal(date(1970, 1, 1).toordinal() + days))
+
+
+def moment_text(microseconds: int) -> str:
+    """A moment in UTC as Django writes it on SQLite, where moments compare as text."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    days, seconds = divmod(seconds, 86_400)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{day_text(days)} {hours:02}:{minutes:02}:{seconds:02}"
+    return f"{text}.{rest:06}" if rest else text
 
 
 class SqliteStore:
@@ -40,9 +50,7 @@ class SqliteStore:
         return to_microseconds(datetime.fromisoformat(moment).replace(tzinfo=UTC))
 
     def moment(self, microseconds: int) -> str:
-        """As Django writes it, so that moments compare as text."""
-        seconds, rest = divmod(microseconds, MICROSECONDS)
-        return f"{second_text(seconds)}.{rest:06}" if rest else second_text(seconds)
+        return moment_text(microseconds)
 
     def allot(self, table: MirrorTable, count: int) -> Sequence[int]:
         with self.connection.cursor() as cursor:

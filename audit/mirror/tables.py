@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.db import models
@@ -35,6 +36,15 @@ class MirrorTable:
     @property
     def key_column(self) -> str:
         return self.db_columns[self.columns.index(self.key)]
+
+    def canonical_key(self, value: object) -> int | str:
+        """A key as the engine compares it: an int, or text (a UUID as 32 hex digits)."""
+        field = self.mirror._meta.get_field(self.key)
+        assert isinstance(field, models.Field)
+        key = field.to_python(value)
+        if isinstance(key, UUID):
+            return key.hex
+        return key if isinstance(key, int) else str(key)
 
     def __repr__(self) -> str:
         return f"<MirrorTable {self.label}>"

@@ -9,6 +9,15 @@ from audit.fields import MicrosecondsField
 from audit.models.devices import Device
 
 
+KINDS_OF_CHANGE = {
+    "added": "added",
+    "modified": "modified out",
+    "deleted": "deleted",
+    "preserved": "preserved",
+}
+"""Kinds of change with keys, in the words of a line. A modified record's new version is among the added."""
+
+
 class CommitClock(models.Model):
     """One row (id 1): the last committed moment, and the latest moment that a reader has asked for.
 
@@ -74,14 +83,17 @@ class TableChanges(models.Model):
         ordering = ["-committed_at", "id"]
 
     def __str__(self) -> str:
-        parts = [
-            f"{len(self.keys.get(kind, []))} {words}, PKs {self.keys.get(kind, [])}"
-            for kind, words in (
-                ("added", "added"),
-                ("modified", "modified out"),
-                ("deleted", "deleted"),
-                ("preserved", "preserved"),
-            )
-            if self.keys.get(kind)
-        ]
+        return self.line()
+
+    def line(self, *, keys_max: int | None = None) -> str:
+        """As CamCOPS writes it: `ref_satis_gen (1 added, PKs [3]; 1 modified out, PKs [2])`.
+
+        `keys_max` shortens long lists of keys.
+        """
+        parts = []
+        for kind, words in KINDS_OF_CHANGE.items():
+            keys = self.keys.get(kind)
+            if keys:
+                shown = ", ".join(map(str, keys[:keys_max])) + (", ..." if len(keys) > len(keys[:keys_max]) else "")
+                parts.append(f"{len(keys)} {words}, PKs [{shown}]")
         return f"{self.model} ({'; '.join(parts) or 'no change'})"
