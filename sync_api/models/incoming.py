@@ -24,6 +24,9 @@ class IncomingEpoch(models.Model):
     sequence = models.BigIntegerField(default=0)
     effective_at = MicrosecondsField(default=0)
     consumed_number = models.BigIntegerField(default=0, help_text="Batches up to here are consumed.")
+    era = models.CharField(
+        max_length=32, default="NOW", help_text="The mirror's era of its records: NOW until a fresh epoch begins."
+    )
     is_opened = models.BooleanField(default=False, help_text="The consumer has begun it (fresh: preserved NOW rows).")
     created_at = models.DateTimeField(default=timezone.now)
 
