@@ -119,6 +119,13 @@ class CaptureWrapper:
         state.unit = 1
 
 
+def unit_of(connection: Any) -> int:
+    """The unit of the connection's running transaction, on SQLite. Call inside a transaction."""
+    wrapper = next(w for w in connection.execute_wrappers if isinstance(w, CaptureWrapper))
+    wrapper.state.begin_unit()
+    return wrapper.state.unit
+
+
 def refusal(error: BaseException) -> Exception | None:
     """The clear error behind a refusal that a PostgreSQL trigger raised."""
     diag = getattr(error.__cause__, "diag", None)

@@ -47,6 +47,13 @@ class CaptureState:
             self.reason = context.reason
         return context
 
+    def begin_unit(self) -> None:
+        """Give the running database transaction its unit, when it has none yet."""
+        if not self.unit:
+            self.unit = secrets.randbits(UNIT_BITS) + 1
+            self.utc_offset = local_offset()
+            self.rows = 0
+
     # --- called by the SQLite triggers, in this order for each row
 
     def is_on(self) -> int:
@@ -57,9 +64,7 @@ class CaptureState:
         if not self.unit:
             if not self.inside_wrapper and not self.connection.connection.in_transaction:
                 raise self.remember(UnitUnclear())
-            self.unit = secrets.randbits(UNIT_BITS) + 1
-            self.utc_offset = local_offset()
-            self.rows = 0
+            self.begin_unit()
         self.rows += 1
         if self.rows > self.rows_max:
             raise self.remember(UnitTooLarge(rows=self.rows, rows_max=self.rows_max))

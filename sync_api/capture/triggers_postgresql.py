@@ -10,6 +10,7 @@ Gotchas, each with a test:
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from sync_api.capture.connection import REASON_STATE, TRUNCATE_STATE
 from sync_api.capture.definitions import PREFIX, Captured, Trigger, literal
@@ -41,6 +42,13 @@ FORMS = {
 
 def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def pin_formats(cursor: Any) -> None:
+    """For this transaction, the formats that the functions pin for themselves."""
+    cursor.execute("SET LOCAL timezone = 'UTC'")
+    cursor.execute("SET LOCAL datestyle = 'ISO'")
+    cursor.execute("SET LOCAL extra_float_digits = 1")
 
 
 def value(captured: Captured, name: str, kind: str, row: str) -> str:

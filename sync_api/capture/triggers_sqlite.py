@@ -11,6 +11,8 @@ Gotchas, each with a test:
 
 from __future__ import annotations
 
+from typing import Any
+
 from sync_api.capture.connection import REMEDY
 from sync_api.capture.definitions import PREFIX, Captured, Trigger, literal
 
@@ -21,6 +23,10 @@ NUMBER_AS_TEXT = "printf('%!.17g', {x})"
 
 def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def pin_formats(cursor: Any) -> None:
+    """Nothing to do: SQLite's texts depend on no session setting."""
 
 
 def value(captured: Captured, name: str, kind: str, row: str) -> str:
