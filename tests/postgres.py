@@ -14,13 +14,23 @@ import environ
 
 def postgres_database() -> dict[str, Any]:
     """Django's settings for the server. The embedded one is shared by all test processes of this machine's user."""
-    url = os.environ.get("TEST_DATABASE_URL")
-    if not url:
-        url = os.environ["TEST_DATABASE_URL"] = start_embedded()
+    url = postgres_url()
     if "host=" in url:  # postgresql://postgres:@/postgres?host=/folder
         host = url.split("host=")[1]
-        return {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "postgres", "HOST": host}
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "postgres",
+            "USER": "postgres",
+            "HOST": host,
+        }
     return dict(environ.Env.db_url_config(url))
+
+
+def postgres_url() -> str:
+    """TEST_DATABASE_URL; without it an embedded server is started, and the variable set for child processes."""
+    if not os.environ.get("TEST_DATABASE_URL"):
+        os.environ["TEST_DATABASE_URL"] = start_embedded()
+    return os.environ["TEST_DATABASE_URL"]
 
 
 def start_embedded() -> str:
