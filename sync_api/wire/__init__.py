@@ -1,0 +1,1 @@
+"""The sealed envelope: its bytes, its chain of hashes, the keys, certificates and receipts."""
