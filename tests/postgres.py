@@ -13,7 +13,7 @@ import environ
 
 
 def postgres_database() -> dict[str, Any]:
-    """Django's settings for the server. The embedded one is shared by all test processes of this machine's user."""
+    """Django's settings for the server. The embedded one is shared by all test processes."""
     url = postgres_url()
     if "host=" in url:  # postgresql://postgres:@/postgres?host=/folder
         host = url.split("host=")[1]
@@ -27,7 +27,7 @@ def postgres_database() -> dict[str, Any]:
 
 
 def postgres_url() -> str:
-    """TEST_DATABASE_URL; without it an embedded server is started, and the variable set for child processes."""
+    """TEST_DATABASE_URL; without it an embedded server is started, and the variable set for children."""
     if not os.environ.get("TEST_DATABASE_URL"):
         os.environ["TEST_DATABASE_URL"] = start_embedded()
     return os.environ["TEST_DATABASE_URL"]

@@ -95,7 +95,8 @@ class Installation:
             output, errors = process.communicate(timeout=COMMAND_SECONDS_MAX)
         if process.returncode != status:
             raise ProcessFailed(
-                f"{self.device}: manage.py {' '.join(arguments)} ended with {process.returncode}, expected {status}.\n"
+                f"{self.device}: manage.py {' '.join(arguments)} ended with {process.returncode}, "
+                f"expected {status}.\n"
                 f"{output[-4000:]}\n{errors[-8000:]}"
             )
         return output
@@ -143,7 +144,7 @@ class Web:
 def start_web(
     installation: Installation, *, port: int | None = None, application: str = "syncserver.wsgi", **env: str
 ) -> Web:
-    """The installation's server on a loopback port, in a process group of its own; returns once it answers."""
+    """The installation's server on a loopback port, in its own process group; returns once it listens."""
     port = port or free_port()
     log = installation.folder / f"access-{uuid.uuid4().hex[:8]}.log"
     output = (installation.folder / "web.log").open("a")

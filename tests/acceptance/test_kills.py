@@ -1,4 +1,4 @@
-"""kill -9 at every commit and every answer: after a restart everything arrives exactly once and the chain verifies."""
+"""kill -9 at every commit and every answer: after a restart everything arrives exactly once, the chain intact."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def make_rows(laptop: Installation, first: int, last: int) -> None:
 
 
 def kill_somewhere(laptop: Installation, central: Installation, web: Web, failpoint: str) -> Web | None:
-    """Set the failpoint in the pusher, then in the server, then in the consumer, until one of them is killed by it.
+    """Set the failpoint in the pusher, then in the server, then in the consumer, until one is killed by it.
 
     Returns the server as it runs then, or None if nothing passed the failpoint.
     """

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [NAME] [--rows N] [--json]`: measure what the project promises, ratios in one run."""
+"""`python -m tests.benchmarks [NAME] [--rows N] [--json]`: measure what the project promises."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What capture costs: the same writes to a plain model, a synced model and a django-simple-history model.
 
-Each is one atomic block; the three take turns in the same database and in changing order, and every repetition
-starts from a fresh copy.
+Each is one atomic block; the three take turns in the same database and in changing order, and every
+repetition starts from a fresh copy.
 """
 
 from __future__ import annotations

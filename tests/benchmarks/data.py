@@ -10,11 +10,25 @@ from typing import Any
 
 SITES = 100
 NOTE_LENGTH = 200
-FIRST = ["Amina", "Joseph", "Grace", "Tendai", "Li", "Maria", "Peter", "Chipo", "Ravi", "Elena", "Kofi", "Noor", "Sipho", "Hana", "Lucas", "Ayo", "Mirjam", "Tomas"]
-LAST = ["Banda", "Moyo", "Okafor", "Silva", "Tanaka", "Mwale", "Novak", "Diallo", "Garcia", "Phiri", "Sato", "Weber", "Dlamini", "Haddad", "Rossi", "Kim"]
-TEAMS = ["north", "south", "east", "west", "coast", "hills", "river", "town"]
-STATUSES = ["enrolled", "visited", "pending", "referred", "completed", "withdrawn"]
-WORDS = ["patient", "reports", "mild", "fever", "since", "two", "days", "no", "cough", "slept", "well", "returned", "from", "market", "child", "vaccinated", "last", "year", "household", "has", "new", "well", "water", "boiled", "before", "use", "mother", "present", "during", "interview", "asked", "to", "come", "back", "next", "week", "blood", "pressure", "measured", "twice", "left", "arm", "medication", "taken", "irregularly", "side", "effects", "none", "reported", "nausea", "morning", "sample", "collected", "labelled", "sent", "with", "driver", "temperature", "of", "box", "checked", "consent", "form", "signed", "thumb", "print", "witness", "trap", "seven", "open", "eight", "closed", "rain", "overnight", "bait", "replaced", "vegetation", "sparse", "tracks", "near", "fence", "plot", "flooded"]
+
+FIRST_NAMES = (
+    "Amina Joseph Grace Tendai Li Maria Peter Chipo Ravi Elena Kofi Noor Sipho Hana Lucas Ayo Mirjam Tomas"
+)
+LAST_NAMES = (
+    "Banda Moyo Okafor Silva Tanaka Mwale Novak Diallo Garcia Phiri Sato Weber Dlamini Haddad Rossi Kim"
+)
+TEAM_NAMES = "north south east west coast hills river town"
+STATUS_NAMES = "enrolled visited pending referred completed withdrawn"
+NOTE_WORDS = """
+patient reports mild fever since two days no cough slept well returned from market child vaccinated last year
+household has new well water boiled before use mother present during interview asked to come back next week
+blood pressure measured twice left arm medication taken irregularly side effects none reported nausea morning
+sample collected labelled sent with driver temperature of box checked consent form signed thumb print witness
+trap seven open eight closed rain overnight bait replaced vegetation sparse tracks near fence plot flooded
+"""
+FIRST, LAST, TEAMS, STATUSES, WORDS = (
+    text.split() for text in (FIRST_NAMES, LAST_NAMES, TEAM_NAMES, STATUS_NAMES, NOTE_WORDS)
+)
 
 
 def site_rows() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Databases of the benchmarks: made once, copied as files or templates, so that each run starts from the same state."""
+"""Databases of the benchmarks: made once, then copied, so that each run starts from the same state."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def median(values: Iterable[float]) -> float:
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """The median of the ratios of runs made side by side: a neighbour's load falls on both halves of a pair."""
+    """The median of the ratios of runs made side by side: a neighbour's load falls on both."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 

@@ -1,7 +1,7 @@
-"""The floor under the way: the same bytes to a null server, the same rows into tables with the same columns and indexes.
+"""The floor under the way: the same bytes to a null server, the same rows into like tables.
 
-Nothing is decoded, checked, compared or chained: executemany on SQLite, COPY on PostgreSQL, one transaction per batch
-and table, as the way has.
+The tables have the final columns and indexes. Nothing is decoded, checked, compared or chained: executemany on
+SQLite, COPY on PostgreSQL, one transaction per batch and table, as the way has.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def insert_sqlite(server: str, table: str, batch_rows: int) -> float:
     try:
         rows = connection.execute(f'SELECT * FROM "{table}"').fetchall()
         statements = connection.execute(
-            "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type IN ('table', 'index') AND sql IS NOT NULL "
-            "ORDER BY type DESC",
+            "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type IN ('table', 'index')"
+            " AND sql IS NOT NULL ORDER BY type DESC",
             [table],
         ).fetchall()
         connection.execute("PRAGMA synchronous=FULL")

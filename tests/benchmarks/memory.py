@@ -60,7 +60,7 @@ def peak(command: str, alias: str) -> float:
 
 
 def child(command: str, alias: str) -> None:
-    """In a fresh process: idle memory once Django is up and has asked the database, then the command's peak."""
+    """In a fresh process: idle memory once Django has asked the database, then the command's peak."""
     import django
 
     django.setup()

@@ -1,4 +1,4 @@
-"""The way of the benchmarks: a laptop with pending transactions in this process, a server's own process, HTTP between."""
+"""The way of the benchmarks: a laptop in this process, a server in its own, HTTP between."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def serving(server: str) -> Iterator[Web]:
 
 @contextmanager
 def enrolled(server: str) -> Iterator[Web]:
-    """New databases for the laptop and the server, the laptop enrolled over HTTP and its sites already applied."""
+    """New databases for the laptop and the server, the laptop enrolled and its sites already applied."""
     for alias in (LAPTOP, server):
         databases.create(alias)
     with serving(server) as web:

@@ -1,4 +1,4 @@
-"""Settings of the benchmarks: a laptop and a server on SQLite and on PostgreSQL, in files of one temporary folder."""
+"""Settings of the benchmarks: a laptop and a server on SQLite and on PostgreSQL, in a temporary folder."""
 
 from __future__ import annotations
 

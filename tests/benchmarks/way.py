@@ -1,4 +1,4 @@
-"""The whole way, push + accept + consume over HTTP, against its floor; consuming alone; statements per batch."""
+"""The whole way, push + accept + consume over HTTP, against its floor; statements per batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table as a sequence of revisions (`shared/portal/README.md`): read it, replay it, compare a state with it.
+"""A table as a sequence of revisions (`shared/portal/README.md`): read, replay, compare.
 
 Any file of that form can be replayed on any model that has a field per column: other tables of the same kind
 need a model and nothing else.

@@ -1,4 +1,4 @@
-"""One model three times: plain, synced, and with django-simple-history; all refer to the same synced sites."""
+"""One model three times: plain, synced, and with django-simple-history; all refer to synced sites."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Site(SyncModelMixin, models.Model):
 
 
 class Record(models.Model):
-    """Ten fields: a UUID key, three short strings, a text of 200 characters, two integers, float, date, relation."""
+    """Ten fields: a UUID key, three short strings, a text of 200 characters, two integers, float, date, link."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     name = models.CharField(max_length=40)
