@@ -111,3 +111,359 @@ class BaselineMissing(SyncError):
             f"Rows of {', '.join(models)} were there before capture and are not recorded yet. Nothing was sent. "
             f"Run `manage.py baseline --database {alias}` once, then push again."
         )
+
+
+# ---- wire: envelopes, keys, certificates, receipts
+
+
+class BatchMalformed(SyncError):
+    """The bytes are no envelope: cut, damaged, or something else altogether."""
+
+    code = "malformed_batch"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(f"These bytes are not a batch: {what}. Send the stored batch again, unchanged.")
+
+
+class FormatUnsupported(SyncError):
+    """An envelope of a format this version does not know."""
+
+    code = "format_unsupported"
+
+    def __init__(self, *, received: object, known: int) -> None:
+        super().__init__(
+            f"The batch has format {received!r}; this server reads format {known}. "
+            "Install the same release on both sides."
+        )
+
+
+class BatchTooLarge(SyncError):
+    """A limit on size is exceeded; `limit` is the setting's name."""
+
+    code = "batch_too_large"
+
+    def __init__(self, *, what: str, limit: str, allowed: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"The batch is too large: {what} may be at most {allowed} ({limit}). "
+            "Seal smaller batches on the device, or raise the limit on the server."
+        )
+
+
+class HeaderInvalid(SyncError):
+    """The envelope's header lacks a field, has one too many, or one of the wrong type."""
+
+    code = "header_invalid"
+
+    def __init__(self, *, field: str, what: str) -> None:
+        self.field = field
+        super().__init__(
+            f"The batch's header is not valid: {field} {what}. Install the same release on both sides."
+        )
+
+
+class LineInvalid(SyncError):
+    """A line of the envelope is not as the format says. Lines count from 1."""
+
+    code = "line_invalid"
+
+    def __init__(self, *, line: int, what: str) -> None:
+        self.line = line
+        super().__init__(
+            f"Line {line} of the batch is not valid: {what}. Report this with the device's name; "
+            "the batch stays on the device."
+        )
+
+
+class ErasedLineUnproven(SyncError):
+    """A batch arrived with a line already replaced by its hash."""
+
+    code = "erased_line_unproven"
+
+    def __init__(self, *, line: int) -> None:
+        super().__init__(
+            f"Line {line} of the batch is erased, and no signed order for it is known here. "
+            "Send the erasure order first."
+        )
+
+
+class SignatureInvalid(SyncError):
+    """The signature does not fit the batch's content and the certificate's key."""
+
+    code = "signature_invalid"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"The signature of the batch does not fit its content and the key of device '{device}'. "
+            "Send the stored batch again, unchanged; if it stays so, enrol the device again."
+        )
+
+
+class CertificateInvalid(SyncError):
+    """A certificate is not signed by the server it names, or says something else than expected."""
+
+    code = "certificate_invalid"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(f"The certificate is not valid: {what}. Enrol the device again with a new code.")
+
+
+class ReceiptInvalid(SyncError):
+    """A receipt is not signed by the pinned server, or speaks of another batch."""
+
+    code = "receipt_invalid"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(
+            f"The server's receipt is not valid: {what}. Nothing was marked as delivered. "
+            "Check the server's address; if the server was set up anew, enrol this device again."
+        )
+
+
+class KeyMissing(SyncError):
+    """The device has no key yet."""
+
+    code = "key_missing"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"Device '{device}' has no key on this machine. "
+            "Run `enrol --server URL --code CODE` with a code from `add_device` on the server."
+        )
+
+
+class KeyExposed(SyncError):
+    """A private file can be read by others than its owner."""
+
+    code = "key_exposed"
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(
+            f"{path} can be read by other users of this machine. Run `chmod 600` on it, "
+            "and enrol again if others may have copied it."
+        )
+
+
+class KeyDamaged(SyncError):
+    """A key file does not hold an Ed25519 key."""
+
+    code = "key_damaged"
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(f"{path} holds no Ed25519 private key. Restore it from a copy, or enrol again.")
+
+
+# ---- sealing
+
+
+class LocalDeviceMissing(SyncError):
+    """Nothing says which device this database belongs to."""
+
+    code = "local_device_missing"
+
+    def __init__(self, *, alias: str, device: str) -> None:
+        super().__init__(
+            f"Database '{alias}' does not know device '{device}' yet. Run `migrate`, then `enrol` on this device."
+        )
+
+
+class UnitTooLarge(SyncError):
+    """One database transaction holds more than one batch may carry, and a unit is never split."""
+
+    code = "unit_too_large"
+
+    def __init__(self, *, device: str, first_id: int, what: str, limit: str, allowed: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"One transaction of device '{device}' (from captured change {first_id} on) is too large to send: "
+            f"{what} may be at most {allowed} ({limit}). Raise {limit} on the device and on the server; "
+            "everything stays stored on the device."
+        )
+
+
+# ---- inbox
+
+
+class DeviceUnknown(SyncError):
+    """No device of that name is enrolled here."""
+
+    code = "device_unknown"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"Device '{device}' is not enrolled on this server. Run `add_device {device}` here and `enrol` there."
+        )
+
+
+class KeyUnknown(SyncError):
+    """The batch is signed with a key that this device never enrolled."""
+
+    code = "key_unknown"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"The batch of device '{device}' is signed with a key that is not enrolled here. "
+            "Enrol the device again with a new code."
+        )
+
+
+class DeviceRevoked(SyncError):
+    """The device or its key was revoked before this batch."""
+
+    code = "device_revoked"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"Device '{device}' has been revoked, and this comes after the cut-off. "
+            "Ask the server's operator; nothing is lost on the device."
+        )
+
+
+class WrongDevice(SyncError):
+    """A device hands over another's batch."""
+
+    code = "wrong_device"
+
+    def __init__(self, *, device: str, handed_over_by: str) -> None:
+        super().__init__(
+            f"'{handed_over_by}' handed over a batch of device '{device}'. A device pushes only its own batches; "
+            "carry others' with a device of role relay."
+        )
+
+
+class BatchFork(SyncError):
+    """Another batch already has this place in the chain: a cloned or restored device."""
+
+    code = "batch_fork"
+
+    def __init__(self, *, device: str, number: int, kept: bool) -> None:
+        self.number = number
+        copy = "A copy is kept and" if kept else "It is not kept (too many copies already), but"
+        super().__init__(
+            f"Batch {number} of device '{device}' does not continue what this server holds: the device was cloned, "
+            f"or restored from an older copy. {copy} the operator is warned. Run `add_device {device}` on the server "
+            "and `enrol` on the device: that begins a new epoch, and a baseline tells what the device holds now."
+        )
+
+
+class EpochClosed(SyncError):
+    """A later epoch of this device has begun."""
+
+    code = "epoch_closed"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"This batch belongs to an earlier epoch of device '{device}', which a newer one has replaced. "
+            "If an old copy of the device is still in use, take it out of use, or enrol it under another name."
+        )
+
+
+class EpochUnknown(SyncError):
+    """A batch begins or continues an epoch that does not fit what is known here."""
+
+    code = "epoch_unknown"
+
+    def __init__(self, *, device: str, what: str) -> None:
+        super().__init__(f"The epoch of device '{device}' does not fit: {what}. Enrol the device again.")
+
+
+class EarlyLimit(SyncError):
+    """Too many batches wait behind a gap."""
+
+    code = "early_limit"
+
+    def __init__(self, *, device: str, expected: int, limit: str) -> None:
+        self.expected = expected
+        super().__init__(
+            f"Too much of device '{device}' already waits behind a gap ({limit}). Send batch {expected} first."
+        )
+
+
+class SequenceMismatch(SyncError):
+    """The header's count of earlier lines or time does not fit the chain's."""
+
+    code = "sequence_mismatch"
+
+    def __init__(self, *, device: str, field: str) -> None:
+        super().__init__(
+            f"The batch of device '{device}' does not continue the one before it: {field} differs. "
+            "Enrol the device again: that begins a new epoch."
+        )
+
+
+# --- envelope --------------------------------------------------------------------------------------------
+
+
+class MalformedEnvelope(SyncError):
+    """Bytes that are no envelope, or one that contradicts itself."""
+
+    code = "malformed_envelope"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(
+            f"This is not a whole batch: {what}. Nothing was stored. Send the stored batch again; if it comes back "
+            "refused, run `manage.py verify_chain` on the device and show its answer to the operator."
+        )
+
+
+class EnvelopeTooLarge(SyncError):
+    """A named limit is exceeded."""
+
+    code = "envelope_too_large"
+
+    def __init__(self, *, what: str, size: int, size_max: int, setting: str) -> None:
+        super().__init__(
+            f"The batch's {what} of {size} is over the limit of {size_max}. Nothing was stored. "
+            f"Ask the server's operator to raise {setting}, or send smaller units."
+        )
+
+
+class BadSignature(SyncError):
+    """The signature does not fit the device's key."""
+
+    code = "bad_signature"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"The signature on this batch is not that of device '{device}'. Nothing was stored. "
+            "If the device was enrolled again, its older batches stay with its older key; else ask the operator."
+        )
+
+
+class ErasedLineUnproven(SyncError):
+    """A line was replaced by its hash and no signed order for it is known here."""
+
+    code = "erased_line_unproven"
+
+    def __init__(self, *, line: int) -> None:
+        super().__init__(
+            f"Line {line} of the batch was erased and no signed order for it is known here. Nothing was stored. "
+            "Bring the erasure order first, or send the batch as the device sealed it."
+        )
+
+
+# --- sealing ---------------------------------------------------------------------------------------------
+
+
+class NothingKnownOfSchema(SyncError):
+    """A captured row names a schema that is not in CaptureSchema."""
+
+    code = "schema_missing"
+
+    def __init__(self, *, schema_id: int) -> None:
+        super().__init__(
+            f"The captured schema {schema_id} is missing from this database. Nothing was sealed. "
+            "Restore the table sync_api_captureschema from a backup; the captured rows are whole."
+        )
+
+
+class NoLocalDevice(SyncError):
+    """The database does not know which device it is."""
+
+    code = "no_local_device"
+
+    def __init__(self, *, alias: str) -> None:
+        super().__init__(
+            f"The database '{alias}' is not set up as a device. "
+            f"Give it a role in SYNC_DATABASES or SYNC_ROLE and run `manage.py migrate --database {alias}`."
+        )

@@ -1,55 +1,65 @@
-"""Hashes: a salted one per line, one over a batch, each batch naming the one before.
+"""The hashes of a batch: salted lines, the batch over its header and lines, the chain over its batches.
 
-A line's hash hides the line (its salt is unknown without the batch's salt), so a line can later give way to its hash
-and the batch's hash still verifies.
+A line's salt comes from the batch's salt and the line's place, so one value travels instead of thousands.
+When a line is erased, the batch salt gives way to the remaining lines' salts, the line to its hash, and the
+batch hash stays as it was signed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
 
 SALT_BYTES = 32
 LINE_SALT_BYTES = 16
-ERASED = b"~"
+HASH_HEX = 64
+SIGNED_PREFIX = b"syncserver-batch-1\0"
+ERASED_MARK = b"~"
+
+_place = struct.Struct(">Q").pack
 
 
-def batch_salt(salt_key: bytes, *, epoch: str, number: int) -> bytes:
-    """The batch's salt: the same for the same batch, so that sealing is deterministic."""
-    return hmac.digest(salt_key, f"{epoch}|{number}".encode(), "sha256")
+def batch_salt(salt_key: bytes, epoch: str, number: int) -> bytes:
+    """The 32-byte salt of one batch: the same for the same batch, unknown without the device's salt key."""
+    return hmac.new(salt_key, f"{epoch}|{number}".encode(), hashlib.sha256).digest()
 
 
 def line_salt(salt: bytes, index: int) -> bytes:
-    return hashlib.sha256(salt + index.to_bytes(8, "big")).digest()[:LINE_SALT_BYTES]
+    """The 16-byte salt of the line at `index` (from 0)."""
+    return hashlib.sha256(salt + _place(index)).digest()[:LINE_SALT_BYTES]
+
+
+def line_hash(salt: bytes, line: bytes) -> bytes:
+    """The hash of one line under its own salt."""
+    return hashlib.sha256(salt + line).digest()
 
 
 def line_hashes(salt: bytes, lines: Sequence[bytes]) -> list[bytes]:
-    """SHA-256 of each line behind its own salt. An erased line carries its hash."""
-    start = hashlib.sha256(salt)
+    """The 32-byte hashes of all lines under one batch salt."""
     sha256 = hashlib.sha256
-    hashes = []
-    for index, line in enumerate(lines):
-        if line[:1] == ERASED:
-            hashes.append(bytes.fromhex(line[1:].decode()))
-            continue
-        salting = start.copy()
-        salting.update(index.to_bytes(8, "big"))
-        hashes.append(sha256(salting.digest()[:LINE_SALT_BYTES] + line).digest())
-    return hashes
+    return [
+        sha256(sha256(salt + _place(index)).digest()[:LINE_SALT_BYTES] + line).digest()
+        for index, line in enumerate(lines)
+    ]
 
 
-def line_hashes_from_salts(salts: Sequence[bytes | None], lines: Sequence[bytes]) -> list[bytes]:
-    """The same after an erasure, when the remaining lines' own salts stand in for the batch's."""
-    hashes = []
-    for salt, line in zip(salts, lines, strict=True):
-        if line[:1] == ERASED:
-            hashes.append(bytes.fromhex(line[1:].decode()))
-        else:
-            hashes.append(hashlib.sha256((salt or b"") + line).digest())
-    return hashes
+def erased_line_hashes(salts: Sequence[bytes | None], lines: Sequence[bytes]) -> list[bytes]:
+    """The hashes of a batch with erased lines: those without a salt hold their hash in place of the line."""
+    return [
+        bytes.fromhex(line[1:].decode("ascii")) if salt is None else line_hash(salt, line)
+        for salt, line in zip(salts, lines, strict=True)
+    ]
 
 
-def batch_hash(header: bytes, hashes: Sequence[bytes]) -> bytes:
-    """SHA-256 over the header's bytes, a newline and the ordered line hashes."""
-    return hashlib.sha256(b"".join((header, b"\n", *hashes))).digest()
+def batch_hash(header: bytes, hashes: Iterable[bytes]) -> str:
+    """SHA-256, in hex, over the header's bytes and the ordered line hashes."""
+    digest = hashlib.sha256(header + b"\n")
+    digest.update(b"".join(hashes))
+    return digest.hexdigest()
+
+
+def signed_bytes(hash_hex: str) -> bytes:
+    """What the device signs for a batch."""
+    return SIGNED_PREFIX + bytes.fromhex(hash_hex)
