@@ -64,6 +64,15 @@ def key_directory() -> Path:
     return Path(getattr(settings, "SYNC_KEY_DIR", "keys"))
 
 
+def server_alias() -> str:
+    """The database that this process serves over REST: `SYNC_SERVER_DATABASE`, else the one of role server."""
+    named = getattr(settings, "SYNC_SERVER_DATABASE", "")
+    if named:
+        return str(named)
+    servers = (alias for alias in settings.DATABASES if alias_settings(alias).role == "server")
+    return next(servers, DEFAULT_DB_ALIAS)
+
+
 def app_version() -> str:
     """The study's own version (`SYNC_APP_VERSION`), told with every batch."""
     return str(getattr(settings, "SYNC_APP_VERSION", "0.0.0"))
@@ -79,6 +88,8 @@ LIMITS: dict[str, int | float] = {
     # accepting
     "SYNC_ENVELOPE_BYTES_MAX": 64 * 1024 * 1024,
     "SYNC_CONTENT_BYTES_MAX": 160 * 1024 * 1024,
+    # a content of more than this may be at most so many times its compressed bytes
+    "SYNC_DECOMPRESSION_FREE_BYTES": 16 * 1024 * 1024,
     "SYNC_DECOMPRESSION_RATIO_MAX": 200,
     "SYNC_HEADER_BYTES_MAX": 1024 * 1024,
     "SYNC_LINE_BYTES_MAX": 32 * 1024 * 1024,
@@ -86,9 +97,14 @@ LIMITS: dict[str, int | float] = {
     "SYNC_EARLY_BATCHES_MAX": 200,
     "SYNC_EARLY_BYTES_MAX": 256 * 1024 * 1024,
     "SYNC_EARLY_AGE_DAYS_MAX": 60,
+    "SYNC_FORKS_KEPT_MAX": 50,
     # enrolment
     "SYNC_CODE_HOURS": 72,
     "SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX": 30,
+    "SYNC_ENROL_BODY_BYTES_MAX": 16 * 1024,
+    # sealing where ids commit out of order (PostgreSQL): so many ids are put in order at a time
+    "SYNC_SEAL_PLAN_ROWS": 1_000_000,
+    "SYNC_SEAL_READ_ROWS": 1_000,
     # pushing
     "SYNC_CONNECT_SECONDS": 15.0,
     "SYNC_READ_SECONDS": 120.0,
@@ -98,6 +114,9 @@ LIMITS: dict[str, int | float] = {
     "SYNC_RETRY_AFTER_SECONDS_MAX": 300.0,
     # consuming
     "SYNC_PARKED_RETRY_UNITS_MAX": 10_000,
+    "SYNC_PARKED_RETRY_SECONDS": 60.0,
+    "SYNC_FOLLOW_SECONDS": 1.0,
+    "SYNC_CONSUME_WORKERS_MAX": 32,
 }
 
 

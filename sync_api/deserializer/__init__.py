@@ -1,0 +1,18 @@
+"""From IncomingTransaction to the mirror: per device in order, unit by unit in meaning, set by set in execution."""
+
+from sync_api.deserializer.claim import Bound
+from sync_api.deserializer.consume import consume, find_device, pending_count
+from sync_api.deserializer.report import ConsumeReport, DeviceReport
+from sync_api.deserializer.retry import ignore, open_units, retry_parked
+
+__all__ = [
+    "Bound",
+    "ConsumeReport",
+    "DeviceReport",
+    "consume",
+    "find_device",
+    "ignore",
+    "open_units",
+    "pending_count",
+    "retry_parked",
+]

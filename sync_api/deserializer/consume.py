@@ -1,0 +1,138 @@
+"""Consumes what arrived: device by device, batch by batch, one transaction per batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.db import DatabaseError, OperationalError, ProgrammingError
+from django.db.models import Sum
+from django.utils import timezone
+
+from audit.models import Device
+from sync_api import conf
+from sync_api.deserializer.claim import Bound, claimed, devices_with_work, next_batch, open_epoch
+from sync_api.deserializer.lines import mark_consumed, pending_lines
+from sync_api.deserializer.parking import held_records, park
+from sync_api.deserializer.report import ConsumeReport, DeviceReport
+from sync_api.deserializer.retry import open_units, retry_device
+from sync_api.deserializer.settle import Work, settle
+from sync_api.exceptions import DeviceNotRegistered
+from sync_api.models import IncomingBatch, IncomingEpoch
+
+logger = logging.getLogger(__name__)
+
+
+def consume(
+    alias: str,
+    device: Device | str | None = None,
+    *,
+    retry: bool = True,
+    until: Bound | None = None,
+    committed_by: str = "",
+    progress: Callable[[int], None] | None = None,
+) -> ConsumeReport:
+    """Apply every received batch of `device` (None: of all devices) to the mirror; returns what became of it.
+
+    First what is parked is tried again (unless `retry` is False). Each batch is one transaction of its own,
+    with all marks and parked units; interrupted anywhere, the next run goes on where this one stopped. A
+    device that another consumer is at is left to it, and one device's trouble never delays another's: it is
+    in the report. `progress` is told the number of lines after each batch. DeviceNotRegistered if there is
+    no device of that name.
+    """
+    committed_by = committed_by or conf.alias_settings(alias).device
+    chosen = devices_with_work(alias) if device is None else [find_device(alias, device).pk]
+    names = dict(Device.objects.using(alias).filter(pk__in=chosen).values_list("pk", "name"))
+    reports = []
+    for device_id in chosen:
+        report = DeviceReport(names[device_id])
+        reports.append(report)
+        try:
+            if retry:
+                retry_device(alias, device_id, report, committed_by=committed_by)
+            consume_device(alias, device_id, report, until=until, committed_by=committed_by, progress=progress)
+            report.parked_open = open_units(alias, device_id).count()
+        except DatabaseError as error:
+            report.error = sentence_of(error)
+            logger.error("consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__})
+    return ConsumeReport(reports)
+
+
+def consume_device(
+    alias: str,
+    device_id: int,
+    report: DeviceReport,
+    *,
+    until: Bound | None,
+    committed_by: str,
+    progress: Callable[[int], None] | None,
+) -> None:
+    while True:
+        with claimed(alias, device_id) as device:
+            if device is None:
+                report.is_busy = True
+                return
+            batch = next_batch(alias, device_id)
+            if batch is None:
+                return
+            lines = consume_batch(alias, device, batch, report, until=until, committed_by=committed_by)
+        if progress is not None:
+            progress(lines)
+        if until is not None and batch.pk == until.batch_id:
+            return
+
+
+def consume_batch(
+    alias: str, device: Device, batch: IncomingBatch, report: DeviceReport, *, until: Bound | None, committed_by: str
+) -> int:
+    """Apply one batch, or its units up to `until`; the number of lines. Call inside the device's claim."""
+    now = timezone.now()
+    epoch = batch.epoch
+    report.add(open_epoch(alias, device, epoch, committed_by=committed_by, now=now))
+    sequence = until.sequence if until is not None and until.batch_id == batch.pk else None
+    lines = pending_lines(alias, batch.pk, until=sequence)
+    work = work_of(alias, device, batch, committed_by=committed_by)
+    settled = settle(work, lines, held_records(alias, batch))
+    park(alias, device, batch, settled.waiting, settled.units, now=now)
+    mark_consumed(alias, batch.pk, now=now, until=sequence)
+    if sequence is None or batch.first_sequence + batch.lines - 1 <= sequence:
+        IncomingBatch.objects.using(alias).filter(pk=batch.pk).update(
+            state=IncomingBatch.State.CONSUMED, consumed_at=now
+        )
+        IncomingEpoch.objects.using(alias).filter(pk=epoch.pk).update(consumed_number=batch.number)
+        report.batches += 1
+    report.transactions += len(lines)
+    report.parked += len(settled.waiting)
+    report.add(settled.changes)
+    return len(lines)
+
+
+def work_of(alias: str, device: Device, batch: IncomingBatch, *, committed_by: str) -> Work:
+    reference = f"{batch.epoch.epoch}/{batch.number}"
+    return Work(alias, device, batch.epoch.era, batch.header, reference, committed_by)
+
+
+def pending_count(alias: str, device: Device | str | None = None) -> int:
+    """Lines of the batches that a run would consume now."""
+    epochs = IncomingEpoch.objects.using(alias)
+    if device is not None:
+        epochs = epochs.filter(device=find_device(alias, device))
+    held = IncomingBatch.objects.using(alias).filter(epoch__in=epochs, state=IncomingBatch.State.HELD)
+    return held.aggregate(lines=Sum("lines"))["lines"] or 0
+
+
+def find_device(alias: str, device: Device | str) -> Device:
+    name = device.name if isinstance(device, Device) else device
+    found = Device.objects.using(alias).filter(name=name).first()
+    if found is None:
+        raise DeviceNotRegistered(device=name, alias=alias)
+    return found
+
+
+def sentence_of(error: DatabaseError) -> str:
+    """The database's word for operators. A refused value's own text may hold the value, so it is left out."""
+    kind = type(error).__name__
+    if isinstance(error, OperationalError | ProgrammingError):
+        lines = str(error).splitlines() or [""]
+        return f"{kind}: {lines[0]}. Correct the database (run migrate?), then consume again."
+    return f"{kind}. Correct the database, then consume again."

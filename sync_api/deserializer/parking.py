@@ -1,0 +1,95 @@
+"""Parked units in the database: set aside, looked up, released."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db.models import Q
+
+from audit.models import Device
+from sync_api.deserializer.lines import mark_parked
+from sync_api.deserializer.units import Head, Parked, Record, Units
+from sync_api.models import IncomingBatch, ParkedRecord, ParkedUnit
+
+PARKED = ParkedUnit.State.PARKED
+
+
+def held_records(alias: str, batch: IncomingBatch, *, before: bool = False) -> dict[Record, int]:
+    """The records that parked units of the batch's device and era hold back, with the id of the unit to blame.
+
+    With `before`, only units of batches before this one: those that a retried unit has to wait for.
+    """
+    parked = Q(
+        parked_unit__state=PARKED,
+        parked_unit__device=batch.epoch.device_id,
+        parked_unit__batch__epoch__era=batch.epoch.era,
+    )
+    rows = ParkedRecord.objects.using(alias).filter(parked)
+    if before:
+        earlier_epoch = Q(parked_unit__batch__epoch__ordinal__lt=batch.epoch.ordinal)
+        earlier = Q(parked_unit__batch__epoch=batch.epoch_id, parked_unit__batch__number__lt=batch.number)
+        rows = rows.filter(earlier_epoch | earlier)
+    held: dict[Record, int] = {}
+    columns = ("tx_name", "tx_pk", "parked_unit_id", "parked_unit__blocked_by_id")
+    for tx_name, tx_pk, unit_id, head_id in rows.order_by("id").values_list(*columns):
+        held.setdefault((tx_name, tx_pk), head_id or unit_id)
+    return held
+
+
+def park(
+    alias: str, device: Device, batch: IncomingBatch, waiting: dict[int, Parked], units: Units, *, now: datetime
+) -> None:
+    """Set units of a batch aside: heads first, then those behind them. Call inside the consuming transaction."""
+    if not waiting:
+        return
+    created: dict[int, ParkedUnit] = {}
+    for is_head in (True, False):
+        chosen = {unit: parked for unit, parked in waiting.items() if (parked.head is None) is is_head}
+        rows = [new_unit(device, batch, unit, parked, created, now) for unit, parked in chosen.items()]
+        ParkedUnit.objects.using(alias).bulk_create(rows)
+        created.update(zip(chosen, rows, strict=True))
+    ParkedRecord.objects.using(alias).bulk_create(
+        ParkedRecord(parked_unit=row, tx_name=tx_name, tx_pk=tx_pk)
+        for unit, row in created.items()
+        for tx_name, tx_pk in units.records(unit)
+    )
+    mark_parked(alias, batch.pk, {unit: parked.trouble.text for unit, parked in waiting.items()})
+
+
+def new_unit(
+    device: Device, batch: IncomingBatch, unit: int, parked: Parked, created: dict[int, ParkedUnit], now: datetime
+) -> ParkedUnit:
+    row = ParkedUnit(device=device, batch=batch, unit=unit, parked_at=now, last_tried_at=now)
+    describe(row, parked, head_id(parked.head, created))
+    return row
+
+
+def park_again(
+    alias: str, batch: IncomingBatch, rows: Iterable[ParkedUnit], waiting: dict[int, Parked], *, now: datetime
+) -> None:
+    """Note a retry in vain, with the cause as it is now. Call inside the retrying transaction."""
+    by_unit = {row.unit: row for row in rows if row.unit in waiting}
+    for unit, row in by_unit.items():
+        describe(row, waiting[unit], head_id(waiting[unit].head, by_unit))
+        row.attempts += 1
+        row.last_tried_at = now
+    ParkedUnit.objects.using(alias).bulk_update(
+        by_unit.values(),
+        ["code", "text", "next_step", "tx_name", "tx_pk", "field", "blocked_by", "attempts", "last_tried_at"],
+        batch_size=500,
+    )
+    mark_parked(alias, batch.pk, {unit: waiting[unit].trouble.text for unit in by_unit})
+
+
+def describe(row: ParkedUnit, parked: Parked, blocked_by: int | None) -> None:
+    row.code, row.text, row.field = parked.trouble
+    row.next_step = parked.trouble.next_step
+    row.tx_name, row.tx_pk = parked.line.tx_name, parked.line.tx_pk
+    row.blocked_by_id = blocked_by
+
+
+def head_id(head: Head | None, rows: dict[int, ParkedUnit]) -> int | None:
+    if head is None:
+        return None
+    return head.parked_id if head.unit is None else rows[head.unit].pk

@@ -1,0 +1,171 @@
+"""Applies the units of one batch set by set, and finds those that cannot be applied."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
+
+from audit.engine import Change, Current, Key, Plan, load_current, plan, write
+from audit.mirror.tables import MirrorTable
+from audit.models import Device, Source, TableChanges
+from sync_api.deserializer import troubles
+from sync_api.deserializer.decode import Decoded, decode_lines
+from sync_api.deserializer.lines import Line
+from sync_api.deserializer.troubles import Trouble
+from sync_api.deserializer.units import Parked, Record, Units
+
+REFUSALS = (DataError, IntegrityError, InterfaceError)
+"""What a database says of a value it will not hold. Anything else is not the unit's fault and is raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One batch's units on the way to the mirror: where, whose, from where."""
+
+    alias: str
+    device: Device
+    era: str
+    header: dict[str, Any]
+    reference: str
+    """`epoch/number`: the source that the mirror's versions name."""
+    committed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of the units: the mirror's changes, and the units that must wait."""
+
+    changes: list[TableChanges]
+    waiting: dict[int, Parked]
+    units: Units
+
+
+def settle(work: Work, lines: Sequence[Line], held: Mapping[Record, int]) -> Settled:
+    """Apply every unit of `lines` that can be applied, all of its lines or none; name the others.
+
+    `held` are the records that units parked earlier hold back, with those units' ids. Call inside a
+    transaction that also marks the lines and parks the waiting units. Where nothing is wrong, the number of
+    statements depends on the models, not on the lines.
+    """
+    decoded = decode_lines(work.alias, work.header, lines)
+    return Settlement(work, lines, decoded, held).run()
+
+
+class Settlement:
+    def __init__(self, work: Work, lines: Sequence[Line], decoded: Decoded, held: Mapping[Record, int]) -> None:
+        self.work = work
+        self.lines = lines
+        self.changes = decoded.changes
+        self.held = held
+        self.units = Units(lines, decoded.decoders)
+        self.own: dict[int, tuple[Line, Trouble]] = {}
+        """By unit: its own trouble, with the line it lies in."""
+        for number in sorted(decoded.troubles):
+            self.blame(number, decoded.troubles[number])
+        self.waiting = self.units.waiting(self.own, held)
+
+    def blame(self, number: int, trouble: Trouble) -> None:
+        self.own.setdefault(self.lines[number].unit, (self.lines[number], trouble))
+
+    def run(self) -> Settled:
+        current = self.load(range(len(self.lines)))
+        changes: list[TableChanges] = []
+        while True:
+            made = self.planned(current)
+            if not made.tables:
+                break
+            try:
+                with transaction.atomic(using=self.work.alias):
+                    changes = self.write(made)
+                break
+            except REFUSALS:
+                if not self.isolate():
+                    raise
+                self.waiting = self.units.waiting(self.own, self.held)
+        return Settled(changes, self.waiting, self.units)
+
+    def planned(self, current: Current) -> Plan:
+        """A plan without failures: what fails is blamed, and what depends on it waits."""
+        while True:
+            numbers = self.applicable()
+            made = plan(self.of(numbers), current)
+            if not made.failures:
+                return made
+            for failure in made.failures:
+                self.blame(numbers[failure.index], Trouble(failure.code, failure.text))
+            self.waiting = self.units.waiting(self.own, self.held)
+
+    def applicable(self) -> Sequence[int]:
+        if not self.waiting:
+            return range(len(self.lines))
+        return [number for number, line in enumerate(self.lines) if line.unit not in self.waiting]
+
+    def of(self, numbers: Sequence[int]) -> list[Change]:
+        """The changes of these lines. A line without one lies in a unit that waits, so none is left out."""
+        return [change for change in map(self.changes.__getitem__, numbers) if change is not None]
+
+    def load(self, numbers: Sequence[int]) -> Current:
+        keys: defaultdict[MirrorTable, set[Key]] = defaultdict(set)
+        compared = set()
+        for change in self.of(numbers):
+            keys[change.table].add(change.key)
+            if change.action == "B":
+                compared.add(change.table)
+        return load_current(self.work.alias, self.work.device.pk, keys, compared, era=self.work.era)
+
+    def write(self, made: Plan) -> list[TableChanges]:
+        work = self.work
+        source, _ = Source.objects.using(work.alias).get_or_create(
+            device=work.device,
+            kind=Source.Kind.BATCH,
+            reference=work.reference,
+            defaults={"app_version": work.header["app"]},
+        )
+        return write(
+            work.alias, work.device, made, source, work.committed_by, work.header["app"], era=work.era
+        )
+
+    def isolate(self) -> bool:
+        """Blame the units that the database refuses: write halves, and halves of what fails; then take all back."""
+        numbers: defaultdict[int, list[int]] = defaultdict(list)
+        for number in self.applicable():
+            numbers[self.lines[number].unit].append(number)
+        before = len(self.own)
+        with transaction.atomic(using=self.work.alias):
+            self.bisect(list(numbers.values()), self.blame)
+            transaction.set_rollback(True, using=self.work.alias)
+        return len(self.own) > before
+
+    def bisect(self, units: list[list[int]], blame: Callable[[int, Trouble], None]) -> None:
+        try:
+            with transaction.atomic(using=self.work.alias):
+                self.try_out([number for unit in units for number in unit])
+        except REFUSALS as error:
+            if len(units) > 1:
+                middle = len(units) // 2
+                self.bisect(units[:middle], blame)
+                self.bisect(units[middle:], blame)
+                return
+            line = self.lines[units[0][0]]
+            blame(units[0][0], troubles.refused_by_database(line.tx_name, line.tx_pk, kind_of(error)))
+
+    def try_out(self, numbers: Sequence[int]) -> None:
+        """Write these lines' units as far as they can be planned: the others depend on one already blamed."""
+        current = self.load(numbers)
+        while True:
+            made = plan(self.of(numbers), current)
+            if not made.failures:
+                break
+            failed = {self.lines[numbers[failure.index]].unit for failure in made.failures}
+            numbers = [number for number in numbers if self.lines[number].unit not in failed]
+        if made.tables:
+            self.write(made)
+
+
+def kind_of(error: DatabaseError) -> str:
+    cause = error.__cause__
+    return type(cause).__name__ if cause is not None else type(error).__name__

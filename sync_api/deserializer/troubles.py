@@ -1,0 +1,73 @@
+"""What can keep a unit from being applied: stable code, text and next step. Texts never hold a field's value."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DEPLOY = "Deploy the study's version that has it (and run migrate), then consume again."
+DECIDE = "Correct the record on the device or the server, then `parked retry`, or `parked ignore` with a reason."
+
+NEXT_STEPS: dict[str, str] = {
+    "unknown_model": DEPLOY,
+    "unknown_field": DEPLOY,
+    "wrong_value": "Correct the record on the device and ignore this unit with a reason, or widen the server's field "
+    "and retry.",
+    "client_too_old": "Upgrade the study on the device; lower min_client_version or ignore with a reason to go on.",
+    "key_in_use": DECIDE,
+    "record_missing": DECIDE,
+    "baseline_differs": "Compare both versions, then ignore this unit with a reason; the server's version stays.",
+    "refused_by_database": "Read the database's word, correct the cause on the server, then retry.",
+    "unsupported_action": "Upgrade the server, then consume again.",
+    "behind_parked": "Settle the unit it waits for; this one then follows by itself.",
+}
+
+
+class Trouble(NamedTuple):
+    """Why a unit cannot be applied. `field` is empty where no single field is to blame."""
+
+    code: str
+    text: str
+    field: str = ""
+
+    @property
+    def next_step(self) -> str:
+        return NEXT_STEPS[self.code]
+
+
+def unknown_model(label: str) -> Trouble:
+    return Trouble("unknown_model", f"This server has no synced model {label}.")
+
+
+def unknown_field(label: str, field: str) -> Trouble:
+    return Trouble("unknown_field", f"This server's {label} has no field {field}.", field)
+
+
+def other_kind(label: str, field: str, kind: str) -> Trouble:
+    return Trouble("wrong_value", f"The device keeps {label}.{field} as {kind}, which this server's field cannot hold.", field)
+
+
+def wrong_value(label: str, key: str, field: str) -> Trouble:
+    return Trouble("wrong_value", f"The value of {field} in {label} {key} does not fit this server's field.", field)
+
+
+def wrong_payload(label: str, key: str) -> Trouble:
+    return Trouble("wrong_value", f"The values of {label} {key} are not those that its description announces.")
+
+
+def unsupported_action(label: str, key: str, action: str) -> Trouble:
+    return Trouble("unsupported_action", f"This server does not know the action {action} of {label} {key}.")
+
+
+def client_too_old(label: str, app_version: str, wanted: str) -> Trouble:
+    return Trouble(
+        "client_too_old", f"{label} is accepted from version {wanted} of the study; the device runs {app_version}."
+    )
+
+
+def refused_by_database(label: str, key: str, kind: str) -> Trouble:
+    """`kind` is the class of the database's error: its own text may hold values."""
+    return Trouble("refused_by_database", f"The database refuses the unit of {label} {key} ({kind}).")
+
+
+def behind_parked(label: str, key: str) -> Trouble:
+    return Trouble("behind_parked", f"Waits behind the parked {label} {key}.")
