@@ -87,6 +87,19 @@ class TruncateRefused(SyncError):
         )
 
 
+class FlushRefused(SyncError):
+    """`flush` empties synced tables, and the log that should record it, without a trace."""
+
+    code = "flush_refused"
+
+    def __init__(self, *, alias: str) -> None:
+        super().__init__(
+            f"flush would empty the synced tables of the database '{alias}' and the log of their changes. "
+            "Nothing was deleted. Delete rows with QuerySet.delete(), which is recorded, or remove the whole "
+            "database and enrol anew."
+        )
+
+
 class CaptureBroken(SyncError):
     """Triggers are missing or stale."""
 

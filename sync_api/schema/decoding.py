@@ -1,4 +1,4 @@
-"""From one raw value of a payload to the Python value that the device itself reads back: for admin and tests."""
+"""From a raw value of a payload to the Python value that the device itself reads back: for admin and tests."""
 
 from __future__ import annotations
 
