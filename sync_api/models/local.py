@@ -31,6 +31,8 @@ class LocalDevice(models.Model):
     applied_number = models.BigIntegerField(default=0)
     server_url = models.URLField(blank=True)
     server_name = models.CharField(max_length=64, blank=True)
+    server_key = models.CharField(max_length=64, blank=True, help_text="The server's public key, in hex.")
+    certificate = models.JSONField(null=True, blank=True)
     enrolled_at = models.DateTimeField(null=True, blank=True)
     baselines = models.JSONField(
         default=dict, help_text='Per model label: {"done": bool, "after": last key written}.'

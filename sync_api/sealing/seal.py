@@ -1,0 +1,196 @@
+"""Seals pending units into batches, one transaction per batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db import connections
+from django.utils import timezone
+
+from audit.fields import from_microseconds, to_microseconds
+from sync_api.conf import alias_settings, app_version
+from sync_api.exceptions import NoLocalDevice, NothingKnownOfSchema
+from sync_api.failpoints import failpoint
+from sync_api.models import CaptureSchema, LocalDevice, OutgoingBatch
+from sync_api.sealing.pending import Row, pending_rows
+from sync_api.transactions import immediate
+from sync_api.wire import chain
+from sync_api.wire.format import FORMAT, encode
+from sync_api.wire.keys import DeviceKeys, device_keys
+
+
+@dataclass(frozen=True, slots=True)
+class SealReport:
+    """How many batches, units and transactions were sealed."""
+
+    batches: int
+    units: int
+    transactions: int
+
+
+def seal(alias: str, device_name: str | None = None) -> SealReport:
+    """Seal everything that is pending. Opens one transaction per batch; memory holds one batch at a time."""
+    batches = units = transactions = 0
+    while (batch := seal_next(alias, device_name)) is not None:
+        batches += 1
+        units += batch.units
+        transactions += batch.lines
+    return SealReport(batches, units, transactions)
+
+
+def seal_next(alias: str, device_name: str | None = None) -> OutgoingBatch | None:
+    """Seal the next batch, or return None when nothing is pending.
+
+    Opens its own transaction, under the device's row lock: two sealers at once make one chain. Killed anywhere, the
+    batch is sealed wholly or not at all.
+    """
+    name = device_name or alias_settings(alias).device
+    with immediate(alias):
+        device = LocalDevice.objects.using(alias).select_for_update().filter(name=name).first()
+        if device is None:
+            raise NoLocalDevice(alias=alias)
+        rows = pending_rows(alias, device)
+        if not rows:
+            return None
+        batch = seal_rows(alias, device, rows)
+        failpoint("seal.before_commit")
+    failpoint("seal.after_commit")
+    return batch
+
+
+def seal_rows(alias: str, device: LocalDevice, rows: list[Row]) -> OutgoingBatch:
+    keys = device_keys(device.name)
+    header, lines = header_and_lines(alias, device, rows, keys)
+    salt = chain.batch_salt(keys.salt_key, epoch=device.epoch, number=header["number"])
+    sealed = encode(header, lines, salt=salt, keys=keys)
+    ids = [row.id for row in rows]
+    batch = OutgoingBatch(
+        device=device,
+        epoch=device.epoch,
+        number=header["number"],
+        hash=sealed.hash,
+        previous_hash=header["previous"],
+        first_sequence=header["first"],
+        lines=len(rows),
+        units=header["units"],
+        first_id=min(ids),
+        last_id=max(ids),
+        content=sealed.content,
+        size=len(sealed.content),
+        sealed_at=timezone.now(),
+    )
+    batch.save(using=alias, force_insert=True)
+    mark_sealed(alias, batch, rows)
+    device.head_number = batch.number
+    device.head_hash = batch.hash
+    device.sequence += len(rows)
+    device.effective_at = from_microseconds(header["time"])
+    device.sealed_until = max(device.sealed_until, batch.last_id)
+    device.save(
+        using=alias, update_fields=["head_number", "head_hash", "sequence", "effective_at", "sealed_until"]
+    )
+    return batch
+
+
+def header_and_lines(
+    alias: str, device: LocalDevice, rows: list[Row], keys: DeviceKeys
+) -> tuple[dict[str, Any], list[bytes]]:
+    """The header and the lines of one batch. The same rows on the same head give the same bytes."""
+    effective_before = to_microseconds(device.effective_at)
+    time, units = effective_end(rows, effective_before)
+    schemas = list(dict.fromkeys(row.schema_id for row in rows))
+    producers = list(dict.fromkeys(row.producer for row in rows))
+    models, storage = model_descriptions(alias, schemas)
+    lines = encode_lines(rows, time, schemas, producers)
+    header = {
+        "format": FORMAT,
+        "device": device.name,
+        "certificate": device.certificate or own_certificate(device, keys),
+        "epoch": device.epoch,
+        "began": device.began,
+        "number": device.head_number + 1,
+        "previous": device.head_hash,
+        "first": device.sequence + 1,
+        "count": len(rows),
+        "units": units,
+        "era": device.era_ordinal,
+        "app": app_version(),
+        "storage": storage,
+        "producers": producers,
+        "time": time,
+        "effective": effective_before,
+        "models": models,
+    }
+    return header, lines
+
+
+def own_certificate(device: LocalDevice, keys: DeviceKeys) -> dict[str, Any]:
+    """Before enrolment a device can only say its own key."""
+    return {"device": device.name, "public_key": keys.public_hex}
+
+
+def effective_end(rows: list[Row], effective: int) -> tuple[int, int]:
+    """The effective time of the last unit, and the number of units."""
+    units = 0
+    for index, row in enumerate(rows):
+        if index + 1 == len(rows) or rows[index + 1].unit != row.unit:
+            units += 1
+            effective = max(effective, row.captured_at)
+    return effective, units
+
+
+def model_descriptions(alias: str, schema_ids: list[int]) -> tuple[list[dict[str, Any]], str]:
+    found = CaptureSchema.objects.using(alias).in_bulk(schema_ids)
+    for schema_id in schema_ids:
+        if schema_id not in found:
+            raise NothingKnownOfSchema(schema_id=schema_id)
+    models = [
+        {**found[schema_id].description, "fingerprint": found[schema_id].fingerprint}
+        for schema_id in schema_ids
+    ]
+    return models, found[schema_ids[0]].storage
+
+
+def encode_lines(rows: list[Row], time: int, schemas: list[int], producers: list[str]) -> list[bytes]:
+    """One line per row: [unit, model, action, time, offset, user, reason, previous key, payload(, producer)]."""
+    model_of = {schema_id: index for index, schema_id in enumerate(schemas)}
+    producer_of = {
+        producer: f",{index}" if index else "" for index, producer in enumerate(producers)
+    }
+    texts: dict[str | None, str] = {None: "null"}
+
+    def quoted(text: str | None) -> str:
+        found = texts.get(text)
+        if found is None:
+            found = texts[text] = orjson.dumps(text).decode()
+        return found
+
+    lines = []
+    number, unit = -1, None
+    for row in rows:
+        if row.unit != unit:
+            number, unit = number + 1, row.unit
+        action = "B" if row.is_baseline else row.action
+        offset = "null" if row.utc_offset is None else row.utc_offset
+        previous = "null" if row.previous_pk is None else quoted(row.previous_pk)
+        lines.append(
+            f'[{number},{model_of[row.schema_id]},"{action}",{row.captured_at - time},{offset},'
+            f"{quoted(row.user)},{quoted(row.reason)},{previous},{row.payload}{producer_of[row.producer]}]".encode()
+        )
+    return lines
+
+
+def mark_sealed(alias: str, batch: OutgoingBatch, rows: list[Row]) -> None:
+    """Give the rows their batch, in one statement."""
+    where, parameters = "", [batch.number, batch.epoch, batch.first_id, batch.last_id, batch.device.name]
+    if connections[alias].vendor == "postgresql":
+        where = " AND batch_number IS NULL AND unit = ANY(%s)"
+        parameters.append(list({row.unit for row in rows}))
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "UPDATE sync_api_outgoingtransaction SET batch_number = %s, batch_epoch = %s"
+            f" WHERE id BETWEEN %s AND %s AND device = %s{where}",
+            parameters,
+        )
