@@ -1,4 +1,4 @@
-"""Settings of the project, each from the environment (django-environ). `docs/reference/settings.md` lists them."""
+"""Settings of the project, each from the environment. `docs/reference/settings.md` lists them."""
 
 from __future__ import annotations
 
