@@ -126,90 +126,7 @@ class BaselineMissing(SyncError):
         )
 
 
-# ---- wire: envelopes, keys, certificates, receipts
-
-
-class BatchMalformed(SyncError):
-    """The bytes are no envelope: cut, damaged, or something else altogether."""
-
-    code = "malformed_batch"
-
-    def __init__(self, *, what: str) -> None:
-        super().__init__(f"These bytes are not a batch: {what}. Send the stored batch again, unchanged.")
-
-
-class FormatUnsupported(SyncError):
-    """An envelope of a format this version does not know."""
-
-    code = "format_unsupported"
-
-    def __init__(self, *, received: object, known: int) -> None:
-        super().__init__(
-            f"The batch has format {received!r}; this server reads format {known}. "
-            "Install the same release on both sides."
-        )
-
-
-class BatchTooLarge(SyncError):
-    """A limit on size is exceeded; `limit` is the setting's name."""
-
-    code = "batch_too_large"
-
-    def __init__(self, *, what: str, limit: str, allowed: int) -> None:
-        self.limit = limit
-        super().__init__(
-            f"The batch is too large: {what} may be at most {allowed} ({limit}). "
-            "Seal smaller batches on the device, or raise the limit on the server."
-        )
-
-
-class HeaderInvalid(SyncError):
-    """The envelope's header lacks a field, has one too many, or one of the wrong type."""
-
-    code = "header_invalid"
-
-    def __init__(self, *, field: str, what: str) -> None:
-        self.field = field
-        super().__init__(
-            f"The batch's header is not valid: {field} {what}. Install the same release on both sides."
-        )
-
-
-class LineInvalid(SyncError):
-    """A line of the envelope is not as the format says. Lines count from 1."""
-
-    code = "line_invalid"
-
-    def __init__(self, *, line: int, what: str) -> None:
-        self.line = line
-        super().__init__(
-            f"Line {line} of the batch is not valid: {what}. Report this with the device's name; "
-            "the batch stays on the device."
-        )
-
-
-class ErasedLineUnproven(SyncError):
-    """A batch arrived with a line already replaced by its hash."""
-
-    code = "erased_line_unproven"
-
-    def __init__(self, *, line: int) -> None:
-        super().__init__(
-            f"Line {line} of the batch is erased, and no signed order for it is known here. "
-            "Send the erasure order first."
-        )
-
-
-class SignatureInvalid(SyncError):
-    """The signature does not fit the batch's content and the certificate's key."""
-
-    code = "signature_invalid"
-
-    def __init__(self, *, device: str) -> None:
-        super().__init__(
-            f"The signature of the batch does not fit its content and the key of device '{device}'. "
-            "Send the stored batch again, unchanged; if it stays so, enrol the device again."
-        )
+# --- certificates and receipts --------------------------------------------------------------------------
 
 
 class CertificateInvalid(SyncError):
@@ -245,56 +162,7 @@ class KeyMissing(SyncError):
         )
 
 
-class KeyExposed(SyncError):
-    """A private file can be read by others than its owner."""
-
-    code = "key_exposed"
-
-    def __init__(self, *, path: str) -> None:
-        super().__init__(
-            f"{path} can be read by other users of this machine. Run `chmod 600` on it, "
-            "and enrol again if others may have copied it."
-        )
-
-
-class KeyDamaged(SyncError):
-    """A key file does not hold an Ed25519 key."""
-
-    code = "key_damaged"
-
-    def __init__(self, *, path: str) -> None:
-        super().__init__(f"{path} holds no Ed25519 private key. Restore it from a copy, or enrol again.")
-
-
-# ---- sealing
-
-
-class LocalDeviceMissing(SyncError):
-    """Nothing says which device this database belongs to."""
-
-    code = "local_device_missing"
-
-    def __init__(self, *, alias: str, device: str) -> None:
-        super().__init__(
-            f"Database '{alias}' does not know device '{device}' yet. Run `migrate`, then `enrol` on this device."
-        )
-
-
-class UnitTooLarge(SyncError):
-    """One database transaction holds more than one batch may carry, and a unit is never split."""
-
-    code = "unit_too_large"
-
-    def __init__(self, *, device: str, first_id: int, what: str, limit: str, allowed: int) -> None:
-        self.limit = limit
-        super().__init__(
-            f"One transaction of device '{device}' (from captured change {first_id} on) is too large to send: "
-            f"{what} may be at most {allowed} ({limit}). Raise {limit} on the device and on the server; "
-            "everything stays stored on the device."
-        )
-
-
-# ---- inbox
+# --- inbox ----------------------------------------------------------------------------------------------
 
 
 class DeviceUnknown(SyncError):
@@ -304,7 +172,8 @@ class DeviceUnknown(SyncError):
 
     def __init__(self, *, device: str) -> None:
         super().__init__(
-            f"Device '{device}' is not enrolled on this server. Run `add_device {device}` here and `enrol` there."
+            f"Device '{device}' is not enrolled on this server. "
+            f"Run `add_device {device}` here and `enrol` there."
         )
 
 
@@ -339,8 +208,8 @@ class WrongDevice(SyncError):
 
     def __init__(self, *, device: str, handed_over_by: str) -> None:
         super().__init__(
-            f"'{handed_over_by}' handed over a batch of device '{device}'. A device pushes only its own batches; "
-            "carry others' with a device of role relay."
+            f"'{handed_over_by}' handed over a batch of device '{device}'. A device pushes only its own "
+            "batches; carry others' with a device of role relay."
         )
 
 
@@ -353,9 +222,10 @@ class BatchFork(SyncError):
         self.number = number
         copy = "A copy is kept and" if kept else "It is not kept (too many copies already), but"
         super().__init__(
-            f"Batch {number} of device '{device}' does not continue what this server holds: the device was cloned, "
-            f"or restored from an older copy. {copy} the operator is warned. Run `add_device {device}` on the server "
-            "and `enrol` on the device: that begins a new epoch, and a baseline tells what the device holds now."
+            f"Batch {number} of device '{device}' does not continue what this server holds: the device was "
+            f"cloned, or restored from an older copy. {copy} the operator is warned. Run `add_device {device}` "
+            "on the server and `enrol` on the device: that begins a new epoch, and a baseline tells what the "
+            "device holds now."
         )
 
 
@@ -366,8 +236,8 @@ class EpochClosed(SyncError):
 
     def __init__(self, *, device: str) -> None:
         super().__init__(
-            f"This batch belongs to an earlier epoch of device '{device}', which a newer one has replaced. "
-            "If an old copy of the device is still in use, take it out of use, or enrol it under another name."
+            f"This batch belongs to an earlier epoch of device '{device}', which a newer one has "
+            "replaced. If an old copy of the device is still in use, take it out of use, or enrol it under another name."
         )
 
 
@@ -388,7 +258,8 @@ class EarlyLimit(SyncError):
     def __init__(self, *, device: str, expected: int, limit: str) -> None:
         self.expected = expected
         super().__init__(
-            f"Too much of device '{device}' already waits behind a gap ({limit}). Send batch {expected} first."
+            f"Too much of device '{device}' already waits behind a gap ({limit}). "
+            f"Send batch {expected} first."
         )
 
 
@@ -516,3 +387,142 @@ class ReasonMissing(SyncError):
 
     def __init__(self, *, unit_id: int) -> None:
         super().__init__(f"Ignoring unit {unit_id} needs a reason. Give it with --reason 'why it is left out'.")
+
+
+# --- enrolment -------------------------------------------------------------------------------------------
+
+
+class CodeMistyped(SyncError):
+    """The code's check word does not fit: a typing error, found before the server is asked."""
+
+    code = "code_mistyped"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(f"The enrolment code was mistyped: {what}. Read it again, word by word.")
+
+
+class CodeRefused(SyncError):
+    """No valid code: unknown, used, or expired."""
+
+    code = "code_refused"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(
+            f"The enrolment code {what}. Ask the server's operator for a new one: `add_device NAME` prints it."
+        )
+
+
+class ProofInvalid(SyncError):
+    """The enrolment request is not signed with the key it brings."""
+
+    code = "proof_invalid"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The enrolment request is not signed with the key it brings. Run `enrol` again on the device."
+        )
+
+
+class KeyTaken(SyncError):
+    """The key belongs to another device, or was revoked."""
+
+    code = "key_taken"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(
+            f"The device's key {what}. Run `enrol` again with --new-key: that makes a new one."
+        )
+
+
+class DeviceNameInvalid(SyncError):
+    """Not a name a device can have."""
+
+    code = "device_name_invalid"
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(
+            f"'{name[:80]}' cannot be a device's name. Use 1 to 64 letters, digits, dots, hyphens or underscores; "
+            "begin with a letter or digit."
+        )
+
+
+class DeviceNameDiffers(SyncError):
+    """The code is for another device than this installation is set up as."""
+
+    code = "device_name_differs"
+
+    def __init__(self, *, enrolled: str, configured: str, alias: str) -> None:
+        super().__init__(
+            f"The code is for device '{enrolled}', but database '{alias}' captures as '{configured}'. "
+            f"Set SYNC_DEVICE={enrolled} (or the device in SYNC_DATABASES) and run `enrol` again with the same code."
+        )
+
+
+# --- client ----------------------------------------------------------------------------------------------
+
+
+class NotEnrolled(SyncError):
+    """The device knows no server."""
+
+    code = "not_enrolled"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"Device '{device}' is not enrolled with a server. "
+            "Run `enrol --server URL --code CODE` with a code from `add_device` on the server."
+        )
+
+
+class PlainHttpRefused(SyncError):
+    """A server's address without TLS that is not on this machine."""
+
+    code = "plain_http_refused"
+
+    def __init__(self, *, url: str) -> None:
+        super().__init__(
+            f"{url} is not encrypted. Use https://, or add --allow-http if the road is protected in another way."
+        )
+
+
+class AddressInvalid(SyncError):
+    """Not a web address."""
+
+    code = "address_invalid"
+
+    def __init__(self, *, url: str) -> None:
+        super().__init__(f"'{url}' is not a server's address. Write it as https://sync.example.org.")
+
+
+class ServerUnreachable(SyncError):
+    """No answer after all attempts."""
+
+    code = "server_unreachable"
+
+    def __init__(self, *, url: str, what: str, attempts: int) -> None:
+        super().__init__(
+            f"{url} did not answer ({what}) in {attempts} attempts. Nothing is lost: it goes on from here with the "
+            "next `push_transactions`."
+        )
+
+
+class NotTheServer(SyncError):
+    """Something else answered: a captive portal, a proxy, another web site."""
+
+    code = "not_the_server"
+
+    def __init__(self, *, url: str, status: int) -> None:
+        super().__init__(
+            f"Something other than the sync server answered at {url} (status {status}): perhaps the network's "
+            "login page, or a wrong address. Open a web page in a browser to log in, or check the address."
+        )
+
+
+class ServerRefused(SyncError):
+    """The server's problem+json answer; `code` is the server's."""
+
+    code = "server_refused"
+
+    def __init__(self, *, status: int, code: str, detail: str) -> None:
+        self.code = code
+        self.status = status
+        super().__init__(detail)
