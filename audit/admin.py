@@ -42,7 +42,16 @@ class ReadOnlyAdmin(AnyAdmin):
 
 @admin.register(Device)
 class DeviceAdmin(ReadOnlyAdmin):
-    list_display = ("name", "friendly_name", "role", "kind", "known_until", "last_seen_at", "app_version", "revoked_at")
+    list_display = (
+        "name",
+        "friendly_name",
+        "role",
+        "kind",
+        "known_until",
+        "last_seen_at",
+        "app_version",
+        "revoked_at",
+    )
     list_filter = ("role", "kind", ("revoked_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "friendly_name", "registered_by")
 

@@ -140,4 +140,6 @@ class NothingToCorrect(AuditError):
     code = "nothing_to_correct"
 
     def __init__(self, *, label: str) -> None:
-        super().__init__(f"The {label} already has these values, so nothing was written. Give the values to change.")
+        super().__init__(
+            f"The {label} already has these values, so nothing was written. Give the values to change."
+        )

@@ -13,15 +13,11 @@ def immediate(alias: str) -> Iterator[None]:
     """`atomic(using=alias)` that takes SQLite's write lock at its begin.
 
     A transaction that reads first and writes later can be refused on SQLite ("database is locked")
-    whatever the timeout; this one waits its turn instead. Inside an open transaction it only joins it:
-    a savepoint would not help, and an error then belongs to the outer block.
+    whatever the timeout; this one waits its turn instead. Inside an open transaction it is a savepoint of it,
+    and its locks are kept until that one ends.
     """
     connection = connections[alias]
-    if connection.in_atomic_block:
-        with transaction.atomic(using=alias, savepoint=False):
-            yield
-        return
-    if connection.vendor != "sqlite":
+    if connection.in_atomic_block or connection.vendor != "sqlite":
         with transaction.atomic(using=alias):
             yield
         return

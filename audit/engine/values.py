@@ -55,17 +55,23 @@ def duration(value: Any) -> int:
 
 
 def parsed(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str | bytes) else value
+    """JSON, as text or as Django wraps it for PostgreSQL."""
+    return json.loads(value) if isinstance(value, str | bytes) else value.obj
+
+
+def binary(value: Any) -> bytes:
+    return bytes(value) if isinstance(value, bytes | memoryview) else bytes(value.obj)
 
 
 MEANINGS: dict[str, Callable[[Any], Any]] = {
-    "BinaryField": bytes,
+    "BinaryField": binary,
     "BooleanField": bool,
     "DateField": lambda value: value if isinstance(value, date) else date.fromisoformat(value),
     "DateTimeField": moment,
     "DecimalField": exact,
     "DurationField": duration,
     "FloatField": number,
+    "GenericIPAddressField": str,
     "JSONField": parsed,
     "TimeField": lambda value: value if isinstance(value, time) else time.fromisoformat(value),
     "UUIDField": lambda value: str(value).replace("-", ""),

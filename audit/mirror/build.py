@@ -54,7 +54,7 @@ def build_when_known(model: type[models.Model], references: frozenset[str]) -> N
 
 
 def unknown_models(model: type[models.Model]) -> list[tuple[str, str]]:
-    """The (app label, name) of models that the columns' types depend on and that are not loaded yet."""
+    """The (app label, name) of the models that the columns' types depend on and that are not loaded yet."""
     unknown: list[tuple[str, str]] = []
     seen: set[type[models.Model]] = set()
 
@@ -65,6 +65,8 @@ def unknown_models(model: type[models.Model]) -> list[tuple[str, str]]:
             target: Any = field.remote_field.model
             if isinstance(target, str):
                 unknown.append(model_key(target, owner))
+            elif not is_loaded(target):
+                unknown.append((target._meta.app_label, target._meta.model_name))
             elif target not in seen and target is not owner:
                 seen.add(target)
                 pk = target._meta.pk
@@ -73,6 +75,11 @@ def unknown_models(model: type[models.Model]) -> list[tuple[str, str]]:
 
     look(mirrored_fields(model), model)
     return [key for key in unknown if key != (model._meta.app_label, model._meta.model_name)]
+
+
+def is_loaded(model: type[models.Model]) -> bool:
+    """Whether the class is complete: a many-to-many table refers to its owner while that is still being made."""
+    return apps.all_models[model._meta.app_label].get(str(model._meta.model_name)) is model
 
 
 def model_key(name: str, owner: type[models.Model]) -> tuple[str, str]:
@@ -155,7 +162,13 @@ def mirror_meta(
             ],
             "indexes": [
                 models.Index(fields=[key.name, "mirror_device"], name=short_name(table, key.name)),
-                *(models.Index(fields=[name], name=short_name(table, name)) for name in linked),
+                *(
+                    models.Index(
+                        fields=[name, "mirror_removed_captured_at", "mirror_captured_at"],
+                        name=short_name(table, name),
+                    )
+                    for name in linked
+                ),
                 *ordering_index(model, fields, table),
             ],
         },
@@ -171,7 +184,9 @@ def ordering_index(
     """
     ordering = model._meta.ordering
     names = {field.name for field in fields if not field.is_relation}
-    if not ordering or not all(isinstance(term, str) and term.removeprefix("-") in names for term in ordering):
+    if not ordering or not all(
+        isinstance(term, str) and term.removeprefix("-") in names for term in ordering
+    ):
         return []
     if [term.removeprefix("-") for term in ordering][0] == model._meta.pk.name:  # type: ignore[union-attr]
         return []

@@ -25,11 +25,20 @@ MEANINGS = {
     "mirror_era": (PRESERVING, "NOW, or the moment at which the device's records were preserved."),
     "mirror_current": (ENGINE, "Whether this is the record's present version."),
     "mirror_predecessor": (ENGINE, "Number of the version before."),
-    "mirror_successor": (ENGINE, "Number of the version after; empty for the last one, also of a deleted record."),
+    "mirror_successor": (
+        ENGINE,
+        "Number of the version after; empty for the last one, also of a deleted record.",
+    ),
     "mirror_added_at": (ENGINE, "Committed timeline: since when this server held the version."),
     "mirror_removed_at": (ENGINE, "Committed timeline: until when."),
-    "mirror_captured_at": (DEVICE, "Captured timeline: effective moment of the change that made the version."),
-    "mirror_removed_captured_at": (DEVICE, "Captured timeline: effective moment of the change that ended it."),
+    "mirror_captured_at": (
+        DEVICE,
+        "Captured timeline: effective moment of the change that made the version.",
+    ),
+    "mirror_removed_captured_at": (
+        DEVICE,
+        "Captured timeline: effective moment of the change that ended it.",
+    ),
     "mirror_utc_offset": (DEVICE, "Local time minus UTC where it was captured, in minutes."),
     "mirror_captured_by": (DEVICE, "User who made the change."),
     "mirror_captured_reason": (DEVICE, "Why, where a reason was given."),

@@ -54,6 +54,9 @@ class Site(models.Model):
     name = models.CharField(max_length=50, unique=True)
     is_open = models.BooleanField(default=True)
 
+    class Meta:
+        ordering = ["is_open", "-name"]
+
     def __str__(self):
         return self.name
 
