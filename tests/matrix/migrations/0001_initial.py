@@ -603,7 +603,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'matrix_person_symptoms_mirror',
-                'indexes': [models.Index(fields=['id', 'mirror_device'], name='m3a55317b9d_id'), models.Index(fields=['person'], name='mef7eae51bf_person'), models.Index(fields=['symptom'], name='md98f2cbcd4_symptom')],
+                'indexes': [models.Index(fields=['id', 'mirror_device'], name='m3a55317b9d_id'), models.Index(fields=['person', 'mirror_removed_captured_at', 'mirror_captured_at'], name='mef7eae51bf_person'), models.Index(fields=['symptom', 'mirror_removed_captured_at', 'mirror_captured_at'], name='md98f2cbcd4_symptom')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('mirror_current', True)), fields=('mirror_device', 'mirror_era', 'id'), name='m319c3f9257_current')],
             },
         ),
@@ -645,7 +645,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'matrix_person_mirror',
-                'indexes': [models.Index(fields=['id', 'mirror_device'], name='m9492bf6f93_id'), models.Index(fields=['place'], name='m37bb22e37a_place'), models.Index(fields=['buddy'], name='m1d381227a4_buddy')],
+                'indexes': [models.Index(fields=['id', 'mirror_device'], name='m9492bf6f93_id'), models.Index(fields=['place', 'mirror_removed_captured_at', 'mirror_captured_at'], name='m37bb22e37a_place'), models.Index(fields=['buddy', 'mirror_removed_captured_at', 'mirror_captured_at'], name='m1d381227a4_buddy')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('mirror_current', True)), fields=('mirror_device', 'mirror_era', 'id'), name='m2596747f04_current')],
             },
         ),
@@ -727,7 +727,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'matrix_signature_mirror',
-                'indexes': [models.Index(fields=['id', 'mirror_device'], name='mc1a123c5f5_id'), models.Index(fields=['by'], name='mda6fe71419_by')],
+                'indexes': [models.Index(fields=['id', 'mirror_device'], name='mc1a123c5f5_id'), models.Index(fields=['by', 'mirror_removed_captured_at', 'mirror_captured_at'], name='mda6fe71419_by')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('mirror_current', True)), fields=('mirror_device', 'mirror_era', 'id'), name='m9aec0e9a11_current')],
             },
         ),
