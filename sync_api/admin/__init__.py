@@ -1,0 +1,31 @@
+"""Every table of synchronization to look at: lists to search, payloads decoded.
+
+What was captured or received is never changed here. An operator can resolve alarms and
+have parked units tried again.
+"""
+
+from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
+from sync_api.admin.incoming import (
+    AlarmAdmin,
+    IncomingBatchAdmin,
+    IncomingEpochAdmin,
+    IncomingTransactionAdmin,
+)
+from sync_api.admin.local import CaptureSchemaAdmin, LocalDeviceAdmin
+from sync_api.admin.outgoing import OutgoingBatchAdmin, OutgoingTransactionAdmin
+from sync_api.admin.parked import ParkedRecordAdmin, ParkedUnitAdmin
+
+__all__ = [
+    "AlarmAdmin",
+    "CaptureSchemaAdmin",
+    "DeviceCredentialAdmin",
+    "EnrolmentCodeAdmin",
+    "IncomingBatchAdmin",
+    "IncomingEpochAdmin",
+    "IncomingTransactionAdmin",
+    "LocalDeviceAdmin",
+    "OutgoingBatchAdmin",
+    "OutgoingTransactionAdmin",
+    "ParkedRecordAdmin",
+    "ParkedUnitAdmin",
+]
