@@ -6,6 +6,7 @@ that are not null and raises one of BAD_VALUE when any of them does not fit its 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
@@ -191,7 +192,7 @@ def binaries(column: Column) -> Column:
 
 def jsons(column: Column) -> Column:
     only(column, str)
-    for _ in map(orjson.loads, column):
+    for _ in map(json_value, column):
         pass
     return column
 
@@ -200,9 +201,24 @@ def jsons_for_postgresql(column: Column) -> Column:
     """jsonb holds no NUL in a text or a name."""
     only(column, str)
     for text in column:
-        value = orjson.loads(text)
+        value = json_value(text)
         must("\\u0000" not in text or not has_nul(value))
     return column
+
+
+def json_value(text: str) -> Any:
+    """orjson knows no number beyond a double's; databases do."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        try:
+            return json.loads(text, parse_constant=no_constant)
+        except RecursionError as error:
+            raise ValueError from error
+
+
+def no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def has_nul(value: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import DatabaseError, OperationalError, ProgrammingError
+from django.db import Error, OperationalError, ProgrammingError
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -50,11 +50,15 @@ def consume(
         try:
             if retry:
                 retry_device(alias, device_id, report, committed_by=committed_by)
-            consume_device(alias, device_id, report, until=until, committed_by=committed_by, progress=progress)
+            consume_device(
+                alias, device_id, report, until=until, committed_by=committed_by, progress=progress
+            )
             report.parked_open = open_units(alias, device_id).count()
-        except DatabaseError as error:
+        except Error as error:
             report.error = sentence_of(error)
-            logger.error("consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__})
+            logger.error(
+                "consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__}
+            )
     return ConsumeReport(reports)
 
 
@@ -83,7 +87,13 @@ def consume_device(
 
 
 def consume_batch(
-    alias: str, device: Device, batch: IncomingBatch, report: DeviceReport, *, until: Bound | None, committed_by: str
+    alias: str,
+    device: Device,
+    batch: IncomingBatch,
+    report: DeviceReport,
+    *,
+    until: Bound | None,
+    committed_by: str,
 ) -> int:
     """Apply one batch, or its units up to `until`; the number of lines. Call inside the device's claim."""
     now = timezone.now()
@@ -129,7 +139,7 @@ def find_device(alias: str, device: Device | str) -> Device:
     return found
 
 
-def sentence_of(error: DatabaseError) -> str:
+def sentence_of(error: Error) -> str:
     """The database's word for operators. A refused value's own text may hold the value, so it is left out."""
     kind = type(error).__name__
     if isinstance(error, OperationalError | ProgrammingError):

@@ -77,7 +77,9 @@ def decode_group(
 ) -> None:
     table = decoder.table
     if decoder.trouble or table is None:
-        decoded.troubles.update(zip(numbers, repeat(decoder.trouble or troubles.unknown_model(decoder.label))))
+        decoded.troubles.update(
+            zip(numbers, repeat(decoder.trouble or troubles.unknown_model(decoder.label)))
+        )
         return
     if action not in ACTIONS:
         for number in numbers:
@@ -214,5 +216,3 @@ def version_trouble(table: MirrorTable, app_version: str) -> Trouble | None:
     except ValueError:
         pass  # a version that is none is older than any
     return troubles.client_too_old(table.label, app_version, str(wanted))
-
-

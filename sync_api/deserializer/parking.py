@@ -38,7 +38,13 @@ def held_records(alias: str, batch: IncomingBatch, *, before: bool = False) -> d
 
 
 def park(
-    alias: str, device: Device, batch: IncomingBatch, waiting: dict[int, Parked], units: Units, *, now: datetime
+    alias: str,
+    device: Device,
+    batch: IncomingBatch,
+    waiting: dict[int, Parked],
+    units: Units,
+    *,
+    now: datetime,
 ) -> None:
     """Set units of a batch aside: heads first, then those behind them. Call inside the consuming transaction."""
     if not waiting:
@@ -58,7 +64,12 @@ def park(
 
 
 def new_unit(
-    device: Device, batch: IncomingBatch, unit: int, parked: Parked, created: dict[int, ParkedUnit], now: datetime
+    device: Device,
+    batch: IncomingBatch,
+    unit: int,
+    parked: Parked,
+    created: dict[int, ParkedUnit],
+    now: datetime,
 ) -> ParkedUnit:
     row = ParkedUnit(device=device, batch=batch, unit=unit, parked_at=now, last_tried_at=now)
     describe(row, parked, head_id(parked.head, created))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -51,6 +52,14 @@ class DeviceReport:
             self.identical += change.identical
             self.preserved += change.preserved
 
+    def merge(self, other: DeviceReport) -> None:
+        """Add what another process did for the same device."""
+        for count in COUNTS:
+            setattr(self, count, getattr(self, count) + getattr(other, count))
+        self.parked_open = other.parked_open
+        self.is_busy = self.is_busy and other.is_busy
+        self.error = self.error or other.error
+
 
 @dataclass(frozen=True, slots=True)
 class ConsumeReport:
@@ -79,9 +88,20 @@ class ConsumeReport:
             told += f" {self.total('parked_open')} units are parked: see `parked list`."
         return told
 
+    def as_json(self) -> str:
+        return as_json(self.as_dict())
+
+    @property
+    def retried(self) -> str:
+        return f"{self.total('released')} parked units applied, {self.total('parked_open')} are still parked."
+
     def as_dict(self) -> dict[str, Any]:
         return {
             **{count: self.total(count) for count in COUNTS},
             "errors": self.errors,
             "devices": [asdict(device) for device in self.devices],
         }
+
+
+def as_json(facts: object) -> str:
+    return json.dumps(facts, indent=2)

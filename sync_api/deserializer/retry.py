@@ -40,7 +40,9 @@ def retry_device(alias: str, device_id: int, report: DeviceReport, *, committed_
             retry_batch(alias, device, batch_id, report, committed_by=committed_by)
 
 
-def retry_batch(alias: str, device: Device, batch_id: int, report: DeviceReport, *, committed_by: str) -> None:
+def retry_batch(
+    alias: str, device: Device, batch_id: int, report: DeviceReport, *, committed_by: str
+) -> None:
     """Try the parked units of one batch. Call inside the device's claim."""
     units = open_units(alias, device.pk).filter(batch=batch_id)
     if not units.filter(Q(blocked_by=None) | ~Q(blocked_by__state=PARKED)).exists():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
+from django.db import DataError, Error, IntegrityError, InterfaceError, transaction
 
 from audit.engine import Change, Current, Key, Plan, load_current, plan, write
 from audit.mirror.tables import MirrorTable
@@ -19,7 +19,8 @@ from sync_api.deserializer.troubles import Trouble
 from sync_api.deserializer.units import Parked, Record, Units
 
 REFUSALS = (DataError, IntegrityError, InterfaceError)
-"""What a database says of a value it will not hold. Anything else is not the unit's fault and is raised."""
+LIMIT_EXCEEDED = "54"
+"""PostgreSQL's class of errors for what is too large, such as a key too long for its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ def settle(work: Work, lines: Sequence[Line], held: Mapping[Record, int]) -> Set
 
 
 class Settlement:
-    def __init__(self, work: Work, lines: Sequence[Line], decoded: Decoded, held: Mapping[Record, int]) -> None:
+    def __init__(
+        self, work: Work, lines: Sequence[Line], decoded: Decoded, held: Mapping[Record, int]
+    ) -> None:
         self.work = work
         self.lines = lines
         self.changes = decoded.changes
@@ -82,8 +85,8 @@ class Settlement:
                 with transaction.atomic(using=self.work.alias):
                     changes = self.write(made)
                 break
-            except REFUSALS:
-                if not self.isolate():
+            except Error as error:
+                if not (is_refusal(error) and self.isolate()):
                     raise
                 self.waiting = self.units.waiting(self.own, self.held)
         return Settled(changes, self.waiting, self.units)
@@ -144,7 +147,9 @@ class Settlement:
         try:
             with transaction.atomic(using=self.work.alias):
                 self.try_out([number for unit in units for number in unit])
-        except REFUSALS as error:
+        except Error as error:
+            if not is_refusal(error):
+                raise
             if len(units) > 1:
                 middle = len(units) // 2
                 self.bisect(units[:middle], blame)
@@ -166,6 +171,12 @@ class Settlement:
             self.write(made)
 
 
-def kind_of(error: DatabaseError) -> str:
+def is_refusal(error: Error) -> bool:
+    """Whether a database will not hold a value. Anything else is not a unit's fault."""
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    return isinstance(error, REFUSALS) or state.startswith(LIMIT_EXCEEDED)
+
+
+def kind_of(error: Error) -> str:
     cause = error.__cause__
     return type(cause).__name__ if cause is not None else type(error).__name__

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 DEPLOY = "Deploy the study's version that has it (and run migrate), then consume again."
-DECIDE = "Correct the record on the device or the server, then `parked retry`, or `parked ignore` with a reason."
+DECIDE = (
+    "Correct the record on the device or the server, then `parked retry`, or `parked ignore` with a reason."
+)
 
 NEXT_STEPS: dict[str, str] = {
     "unknown_model": DEPLOY,
@@ -43,15 +45,23 @@ def unknown_field(label: str, field: str) -> Trouble:
 
 
 def other_kind(label: str, field: str, kind: str) -> Trouble:
-    return Trouble("wrong_value", f"The device keeps {label}.{field} as {kind}, which this server's field cannot hold.", field)
+    return Trouble(
+        "wrong_value",
+        f"The device keeps {label}.{field} as {kind}, which this server's field cannot hold.",
+        field,
+    )
 
 
 def wrong_value(label: str, key: str, field: str) -> Trouble:
-    return Trouble("wrong_value", f"The value of {field} in {label} {key} does not fit this server's field.", field)
+    return Trouble(
+        "wrong_value", f"The value of {field} in {label} {key} does not fit this server's field.", field
+    )
 
 
 def wrong_payload(label: str, key: str) -> Trouble:
-    return Trouble("wrong_value", f"The values of {label} {key} are not those that its description announces.")
+    return Trouble(
+        "wrong_value", f"The values of {label} {key} are not those that its description announces."
+    )
 
 
 def unsupported_action(label: str, key: str, action: str) -> Trouble:
@@ -60,7 +70,8 @@ def unsupported_action(label: str, key: str, action: str) -> Trouble:
 
 def client_too_old(label: str, app_version: str, wanted: str) -> Trouble:
     return Trouble(
-        "client_too_old", f"{label} is accepted from version {wanted} of the study; the device runs {app_version}."
+        "client_too_old",
+        f"{label} is accepted from version {wanted} of the study; the device runs {app_version}.",
     )
 
 
