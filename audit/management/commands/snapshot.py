@@ -45,6 +45,6 @@ class Command(BaseCommand):
                 return f"Wrote {output}."
             for line in lines:
                 self.stdout.write(line, ending="")
-        except (AuditError, LookupError, ValueError) as error:
+        except (AuditError, LookupError, OSError, ValueError) as error:
             raise CommandError(str(error)) from error
         return None
