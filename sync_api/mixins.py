@@ -63,8 +63,6 @@ def build_mirror_when_prepared(sender: type[models.Model], **kwargs: Any) -> Non
         return
     if getattr(sender, "is_synced_model", False):
         build_mirror(sender, references=dict(getattr(sender, "sync_references", {})))
-    elif meta.auto_created and getattr(meta.auto_created, "is_synced_model", False):
-        build_mirror(sender)
 
 
 class_prepared.connect(build_mirror_when_prepared, dispatch_uid="sync_api.build_mirror")

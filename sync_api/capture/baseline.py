@@ -49,9 +49,7 @@ def write_chunk(alias: str, captured: Captured) -> int:
         rows = next_rows(alias, captured, state["after"])
         if rows:
             missed = Missed(label, [("I", key, payload) for key, payload in rows])
-            record(
-                alias, captured, device, missed, unit=unit_id(alias), reason=REASON, is_baseline=True
-            )
+            record(alias, captured, device, missed, unit=unit_id(alias), reason=REASON, is_baseline=True)
             state["after"] = rows[-1][0]
         else:
             state["done"] = True

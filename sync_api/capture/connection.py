@@ -26,7 +26,10 @@ from sync_api.exceptions import ReasonRequired, TruncateRefused
 REMEDY = "syncserver__synced_tables_are_written_through_manage_py_only"
 """The function every SQLite trigger calls first: another program's write fails naming it."""
 
-WRITES = re.compile(r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(INSERT|UPDATE|DELETE|REPLACE|WITH|MERGE|COPY|TRUNCATE)\b", re.I | re.S)
+WRITES = re.compile(
+    r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(INSERT|UPDATE|DELETE|REPLACE|WITH|MERGE|COPY|TRUNCATE)\b",
+    re.I | re.S,
+)
 UNDOES = re.compile(r"\s*ROLLBACK\b", re.I)
 REASON_STATE = "SY001"
 TRUNCATE_STATE = "SY002"
@@ -55,6 +58,7 @@ class CaptureWrapper:
                 with transaction.atomic(using=self.connection.alias):
                     return self.on_sqlite(execute, text, sql, params, many, context)
         self.state.inside_wrapper = True
+        self.state.error = None
         try:
             return execute(sql, params, many, context)
         except Exception as error:

@@ -37,11 +37,14 @@ def install(alias: str) -> int:
     with transaction.atomic(using=alias):
         device = local_device(alias)
         tables = captured_tables(alias, create=True)
-        remove(alias)
+        wanted = {trigger.name: trigger for captured in tables for trigger in definitions(alias, captured)}
+        standing = installed(alias)
+        if standing != {name: trigger.body for name, trigger in wanted.items()}:
+            remove(alias)
+            for trigger in wanted.values():
+                execute(alias, trigger.create)
         for captured in tables:
             begin_baseline(alias, device, captured)
-            for trigger in definitions(alias, captured):
-                execute(alias, trigger.create)
         device.save(using=alias, update_fields=["baselines"])
         if connections[alias].vendor == "postgresql":
             execute(alias, UNSEALED_INDEXES)
@@ -110,6 +113,30 @@ def execute(alias: str, statements: Any) -> None:
     with connections[alias].cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+def installed(alias: str) -> dict[str, str]:
+    """What stands in the database, by name, verbatim. A PostgreSQL function whose triggers are not all there
+    and ENABLE ALWAYS counts as changed."""
+    connection: Any = connections[alias]
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 11) = %s",
+                [f"{PREFIX}_"],
+            )
+            return dict(cursor.fetchall())
+        cursor.execute(
+            "SELECT p.proname, p.prosrc, count(t.oid) FILTER (WHERE t.tgenabled = 'A') FROM pg_proc AS p"
+            " JOIN pg_namespace AS n ON n.oid = p.pronamespace LEFT JOIN pg_trigger AS t ON t.tgfoid = p.oid"
+            " WHERE n.nspname = current_schema() AND starts_with(p.proname, %s) GROUP BY p.oid, p.proname, p.prosrc",
+            [f"{PREFIX}_"],
+        )
+        found = {}
+        for name, body, enabled in cursor.fetchall():
+            expected = 1 if name.startswith(f"{PREFIX}_truncate_") else 3
+            found[name] = body if enabled == expected else f"{enabled} of {expected} triggers enabled"
+        return found
 
 
 def remove(alias: str) -> None:

@@ -75,7 +75,9 @@ def missed_changes(alias: str, captured: Captured, device: LocalDevice) -> Misse
     return missed
 
 
-def last_captured(alias: str, captured: Captured, device: LocalDevice) -> dict[str, tuple[str, str | None, int]]:
+def last_captured(
+    alias: str, captured: Captured, device: LocalDevice
+) -> dict[str, tuple[str, str | None, int]]:
     """Per key: (action, payload, schema id) of the record's last transaction."""
     with connections[alias].cursor() as cursor:
         cursor.execute(
@@ -135,7 +137,7 @@ def record(
     table = OutgoingTransaction._meta.db_table
     with connections[alias].cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO {table} (unit, tx_name, action, tx_pk, payload, schema_id, is_baseline, \"user\", reason,"
+            f'INSERT INTO {table} (unit, tx_name, action, tx_pk, payload, schema_id, is_baseline, "user", reason,'
             " producer, device, captured_at, utc_offset, is_consumed_middleman, is_consumed_server)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             rows,

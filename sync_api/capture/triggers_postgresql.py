@@ -58,7 +58,9 @@ def value(captured: Captured, name: str, kind: str, row: str) -> str:
     if kind == "reference":
         table, column, parts = captured.natural_key_columns(name)
         key = ", ".join(f"t.{quote(part)}" for part in parts)
-        return f"(SELECT json_build_array({key})::text FROM {quote(table)} AS t WHERE t.{quote(column)} = {x})"
+        return (
+            f"(SELECT json_build_array({key})::text FROM {quote(table)} AS t WHERE t.{quote(column)} = {x})"
+        )
     return FORMS[kind].format(x=x)
 
 

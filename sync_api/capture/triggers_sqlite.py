@@ -108,7 +108,5 @@ def triggers(captured: Captured) -> list[Trigger]:
 
 def trigger(table: str, name: str, event: str, when: str, body: str) -> Trigger:
     full = f"{PREFIX}_{name}_{table}"
-    sql = (
-        f"CREATE TRIGGER {quote(full)} AFTER {event} ON {quote(table)} FOR EACH ROW WHEN {when} BEGIN {body} END"
-    )
+    sql = f"CREATE TRIGGER {quote(full)} AFTER {event} ON {quote(table)} FOR EACH ROW WHEN {when} BEGIN {body} END"
     return Trigger(table=table, name=full, create=(sql,), body=sql)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db import connections
-
-from sync_api.capture.definitions import PREFIX
-from sync_api.capture.install import captured_tables, definitions
+from sync_api.capture.install import captured_tables, definitions, installed
 from sync_api.conf import alias_settings
 from sync_api.exceptions import BaselineMissing, CaptureBroken
 from sync_api.models import LocalDevice
@@ -31,30 +26,6 @@ def capture_problems(alias: str) -> list[str]:
             elif body != trigger.body:
                 problems.append(f"{label} has a stale or disabled trigger {trigger.name}")
     return problems
-
-
-def installed(alias: str) -> dict[str, str]:
-    """What stands in the database, by name, verbatim. A PostgreSQL function whose triggers are not all there
-    and ENABLE ALWAYS counts as changed."""
-    connection: Any = connections[alias]
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute(
-                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 11) = %s",
-                [f"{PREFIX}_"],
-            )
-            return dict(cursor.fetchall())
-        cursor.execute(
-            "SELECT p.proname, p.prosrc, count(t.oid) FILTER (WHERE t.tgenabled = 'A') FROM pg_proc AS p"
-            " JOIN pg_namespace AS n ON n.oid = p.pronamespace LEFT JOIN pg_trigger AS t ON t.tgfoid = p.oid"
-            " WHERE n.nspname = current_schema() AND starts_with(p.proname, %s) GROUP BY p.oid, p.proname, p.prosrc",
-            [f"{PREFIX}_"],
-        )
-        found = {}
-        for name, body, enabled in cursor.fetchall():
-            expected = 1 if name.startswith(f"{PREFIX}_truncate_") else 3
-            found[name] = body if enabled == expected else f"{enabled} of {expected} triggers enabled"
-        return found
 
 
 def baseline_missing(alias: str) -> list[str]:
