@@ -1,4 +1,4 @@
-"""Looking, not touching: devices, sources, commits, and every mirror. Corrections go through `audit.correct`."""
+"""Looking, not touching: devices, sources, commits, every mirror. Corrections go through `audit.correct`."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class MirrorAdmin(ReadOnlyAdmin):
     ordering = ("-mirror_pk",)
     table: MirrorTable
 
-    def get_list_display(self, request: HttpRequest) -> list[str]:
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
         fields = [name for name in self.table.columns if name != self.table.key][:FIELDS_IN_LIST_MAX]
         return [
             "mirror_pk",

@@ -14,7 +14,7 @@ def check_mirror_names(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"{label} cannot have a mirror: the names {', '.join(names)} are the mirror's own.",
-            hint="Rename the field (not `mirror`, and not beginning with `mirror_`), or give it another db_column.",
+            hint="Rename the field (not `mirror`, nor beginning with `mirror_`), or its db_column.",
             obj=label,
             id="audit.E001",
         )

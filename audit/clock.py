@@ -34,8 +34,8 @@ def promise(alias: str, moment: datetime) -> None:
     it ends. FutureMoment if `moment` is later than this server's clock.
     """
     asked = to_microseconds(moment)
-    clock = CommitClock.objects.using(alias).values_list("committed_at", "asked_until").filter(pk=1).first()
-    if clock is not None and moment <= max(clock):
+    clock = CommitClock.objects.using(alias).filter(pk=1).first()
+    if clock is not None and moment <= max(clock.committed_at, clock.asked_until):
         return
     now = timezone.now()
     if moment > now:
@@ -53,7 +53,7 @@ def last_commit(alias: str) -> datetime:
 
 
 def update(alias: str, assignment: str, moment: int) -> int | None:
-    """Set one column of the clock under its lock, and answer `committed_at`; None if there is no clock yet."""
+    """Set one column of the clock under its lock; answers `committed_at`, None if there is no clock yet."""
     connection = connections[alias]
     later = "MAX" if connection.vendor == "sqlite" else "GREATEST"
     table = connection.ops.quote_name(CommitClock._meta.db_table)

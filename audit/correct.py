@@ -66,9 +66,10 @@ def correct(
             device=owner, kind=Source.Kind.CORRECTION, reference=uuid.uuid4().hex
         )
         (committed,) = write(using, owner, plan([change], current), source, user, "", era=era)
-    return table.mirror._default_manager.using(using).get(
+    version: MirrorRow = table.mirror.objects.using(using).get(
         pk=existing.pk if delete else committed.keys["added"][0]
     )
+    return version
 
 
 def parameters(table: MirrorTable, values: Mapping[str, Any], using: str) -> dict[str, Any]:

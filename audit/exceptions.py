@@ -20,7 +20,8 @@ class NotMirrored(AuditError):
     def __init__(self, *, label: str) -> None:
         self.label = label
         super().__init__(
-            f"{label} has no mirror. Declare it with SyncModelMixin, and see `manage.py check` for names in the way."
+            f"{label} has no mirror. Declare it with SyncModelMixin; "
+            "`manage.py check` tells whether a name is in the way."
         )
 
 
@@ -84,7 +85,8 @@ class UnknownField(AuditError):
     def __init__(self, *, label: str, fields: Iterable[str], known: Iterable[str]) -> None:
         self.fields = sorted(fields)
         super().__init__(
-            f"{label} has no field to correct named {', '.join(self.fields)}. Its fields are: {', '.join(known)}."
+            f"{label} has no field to correct named {', '.join(self.fields)}. "
+            f"Its fields are: {', '.join(known)}."
         )
 
 
@@ -130,7 +132,8 @@ class PlanHasFailures(AuditError):
 
     def __init__(self, *, failures: int) -> None:
         super().__init__(
-            f"The plan has {failures} failures and was not written. Take the failed changes out and plan again."
+            f"The plan has {failures} failures and was not written. "
+            "Take the failed changes out and plan again."
         )
 
 

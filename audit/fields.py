@@ -11,6 +11,11 @@ from django.utils.dateparse import parse_datetime
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.expressions import Combinable
+
+    RowIdBase = models.BigAutoField[int | str | Combinable, int]
+else:
+    RowIdBase = models.BigAutoField
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -28,7 +33,7 @@ def from_microseconds(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
-class RowIdField(models.BigAutoField):
+class RowIdField(RowIdBase):
     """A 64-bit number that rises with every insert.
 
     On SQLite it is the table's plain rowid, without AUTOINCREMENT: that keyword costs a second
@@ -42,10 +47,14 @@ class RowIdField(models.BigAutoField):
         return super().db_type_suffix(connection)
 
 
-class MicrosecondsField(models.BigIntegerField):
+class MicrosecondsField(models.BigIntegerField):  # type: ignore[type-arg] # the types are below
     """A moment stored as whole microseconds since 1970 UTC, read as an aware datetime."""
 
     description = "Moment, in microseconds since 1970 UTC"
+    if TYPE_CHECKING:
+        _pyi_private_set_type: datetime | int | Combinable  # type: ignore[assignment]
+        _pyi_private_get_type: datetime  # type: ignore[assignment]
+        _pyi_lookup_exact_type: datetime | int  # type: ignore[assignment]
 
     def from_db_value(self, value: int | None, expression: Any, connection: Any) -> datetime | None:
         return None if value is None else from_microseconds(value)
@@ -54,7 +63,7 @@ class MicrosecondsField(models.BigIntegerField):
         moment = self.to_python(value)
         return None if moment is None else to_microseconds(moment)
 
-    def to_python(self, value: Any) -> datetime | None:  # type: ignore[override]
+    def to_python(self, value: Any) -> datetime | None:
         if value is None or isinstance(value, datetime):
             return value
         if isinstance(value, int):
@@ -68,5 +77,5 @@ class MicrosecondsField(models.BigIntegerField):
         moment = self.value_from_object(obj)
         return "" if moment is None else moment.isoformat()
 
-    def formfield(self, **kwargs: Any) -> Any:  # type: ignore[override]
+    def formfield(self, **kwargs: Any) -> Any:
         return models.DateTimeField().formfield(**kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from audit.mirror.tables import MirrorTable
@@ -48,7 +49,8 @@ TEXTS = {
 }
 
 
-class Failure(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Failure:
     """Change number `index` of the list given cannot be made. `code` is one of the three above."""
 
     index: int

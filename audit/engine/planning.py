@@ -47,7 +47,7 @@ class TablePlan:
         self.retired: dict[int, Closing] = {}
         """By `_pk`: versions that are there and end now."""
         self.heads: dict[Key, tuple[int | None, int]] = {}
-        """By key, once touched: (ordinal of its last version, None if deleted; no later version before this)."""
+        """By key, once touched: (ordinal of its last version, None if deleted; where the next may begin)."""
         self.identical = 0
 
     @property
@@ -93,13 +93,14 @@ class TablePlan:
 
     def baseline(self, change: Change) -> str | None:
         head = self.heads.get(change.key)
+        existing = self.existing.get(change.key)
         if head is not None and head[0] is not None:
             present: tuple[Any, ...] | None = self.versions[head[0]].values
-        elif head is None and (existing := self.existing.get(change.key)) and existing.pk is not None:
+        elif head is None and existing is not None and existing.pk is not None:
             present = existing.values
-            assert present is not None, "load_current reads the values of tables with baselines"
         else:
             return self.insert(change)
+        assert present is not None, "load_current reads the values of tables with baselines"
         assert change.values is not None, "a baseline carries values"
         if not same_values(self.table, present, change.values):
             return BASELINE_DIFFERS
@@ -107,7 +108,7 @@ class TablePlan:
         return None
 
     def end(self, change: Change, *, successor: int) -> tuple[int, int] | None:
-        """Close the record's last version: (predecessor as in Version, effective moment), None if there is none."""
+        """Close the record's last version: (predecessor as in Version, moment); None without one."""
         stamp = change.stamp
         head = self.heads.get(change.key)
         if head is not None:

@@ -31,7 +31,8 @@ class PostgresqlStore:
         sql = last_versions_sql(table, with_values, key_type(table, self.connection))
         with self.connection.cursor() as cursor:
             cursor.execute(sql, [list(keys), device_id, era])
-            return cursor.fetchall()
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
 
     def microseconds(self, moment: datetime) -> int:
         return to_microseconds(moment)
@@ -51,7 +52,7 @@ class PostgresqlStore:
     def retire(self, table: MirrorTable, rows: list[tuple[Any, ...]], *, when: Any, committed_by: str) -> int:
         with self.connection.cursor() as cursor:
             cursor.execute(retire_sql(table), [when, committed_by, *map(list, zip(*rows, strict=True))])
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         """COPY is not among the calls whose errors Django translates by itself."""
@@ -93,7 +94,8 @@ def retire_sql(table: MirrorTable) -> str:
     arrays = ", ".join(f"%s::{kind}[]" for kind in RETIRED_TYPES)
     names = ", ".join(f'"{column}"' for column in (*RETIRED_COLUMNS, "_pk"))
     return (
-        f'UPDATE {quoted(table.name)} AS m SET "_current" = false, "_when_removed" = %s, "_removed_by" = %s, {own}'
+        f'UPDATE {quoted(table.name)} AS m SET "_current" = false,'
+        f' "_when_removed" = %s, "_removed_by" = %s, {own}'
         f' FROM unnest({arrays}) AS r({names}) WHERE m."_pk" = r."_pk" AND m."_current"'
     )
 

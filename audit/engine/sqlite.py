@@ -44,7 +44,8 @@ class SqliteStore:
     ) -> Iterable[Sequence[Any]]:
         with self.connection.cursor() as cursor:
             cursor.execute(last_versions_sql(table, with_values), [json.dumps(list(keys)), device_id, era])
-            return cursor.fetchall()
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
 
     def microseconds(self, moment: str) -> int:
         return to_microseconds(datetime.fromisoformat(moment).replace(tzinfo=UTC))
@@ -61,7 +62,7 @@ class SqliteStore:
     def retire(self, table: MirrorTable, rows: list[tuple[Any, ...]], *, when: Any, committed_by: str) -> int:
         with self.connection.cursor() as cursor:
             cursor.executemany(retire_sql(table), [(when, committed_by, *row) for row in rows])
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         with self.connection.cursor() as cursor:
@@ -78,7 +79,8 @@ def last_versions_sql(table: MirrorTable, with_values: bool) -> str:
     key = quoted(table.key_column)
     values = "".join(f", +m.{quoted(column)}" for column in table.db_columns) if with_values else ""
     return (
-        f'SELECT +m.{key}, m."_pk", +m."_current", +m."_when_added_captured", +m."_when_removed_captured"{values}'
+        f'SELECT +m.{key}, m."_pk", +m."_current",'
+        f' +m."_when_added_captured", +m."_when_removed_captured"{values}'
         f" FROM json_each(%s) AS k CROSS JOIN {quoted(table.name)} AS m ON m.{key} = k.value"
         f' WHERE m."_device" = %s AND m."_era" = %s AND (m."_current" OR m."_successor" IS NULL)'
     )

@@ -14,7 +14,7 @@ from audit.mirror.tables import MirrorTable
 
 
 def same_values(table: MirrorTable, left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
-    """Whether two tuples of database values in `table.columns` order mean the same, however each is written."""
+    """Whether two tuples of database values of `table.columns` mean the same, however each is written."""
     if left == right:
         return True
     return all(
@@ -26,7 +26,7 @@ def same_values(table: MirrorTable, left: tuple[Any, ...], right: tuple[Any, ...
 @cache
 def meanings(table: MirrorTable) -> tuple[Callable[[Any], Any], ...]:
     return tuple(
-        MEANINGS.get(table.mirror._meta.get_field(name).get_internal_type(), as_it_is)  # type: ignore[union-attr]
+        MEANINGS.get(table.mirror._meta.get_field(name).get_internal_type(), as_it_is)
         for name in table.columns
     )
 

@@ -110,7 +110,7 @@ def open_rows(commit: Commit, part: TablePlan, pks: Sequence[int]) -> Iterator[t
 
 
 def closed_rows(commit: Commit, part: TablePlan, pks: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """Rows of the versions that began and ended within this commit: an empty interval, never shown as a state."""
+    """Rows of the versions that began and ended within this commit: empty intervals, never a state."""
     moment = commit.store.moment
     constant = constants(commit, current=False)
     removed_at = moment(commit.moment)

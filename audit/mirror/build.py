@@ -26,15 +26,15 @@ def build_mirror(model: type[models.Model], references: Collection[str] = ()) ->
     """Build `<Model>Mirror` beside `model`, and mirrors of its auto-created many-to-many tables.
 
     `references` names the foreign keys (a mapping by field name will do) whose target's natural key is kept
-    as text. Call it when the model's class is prepared: it acts once every model that the columns depend on is
-    known. Abstract, proxy and swapped models, and models of migrations and schema editors, get no mirror.
+    as text. Call it when the model's class is prepared: it acts once every model that the columns depend on
+    is known. Abstract, proxy and swapped models, and models of migrations and schema editors, get no mirror.
     """
     meta = model._meta
     if meta.apps is not apps or meta.abstract or meta.proxy or meta.swapped or issubclass(model, MirrorRow):
         return
     wait_and_build(model, frozenset(references))
     for field in meta.local_many_to_many:
-        through = field.remote_field.through
+        through: Any = field.remote_field.through
         if not isinstance(through, str) and through._meta.auto_created:
             wait_and_build(through, frozenset())
 
@@ -42,7 +42,7 @@ def build_mirror(model: type[models.Model], references: Collection[str] = ()) ->
 def wait_and_build(model: type[models.Model], references: frozenset[str]) -> None:
     own = (model._meta.app_label, model._meta.model_name)
     act = partial(build_when_known, model, references)
-    apps.lazy_model_operation(lambda *_: act(), own, *unknown_models(model))  # type: ignore[arg-type]
+    apps.lazy_model_operation(lambda *_: act(), own, *unknown_models(model))
 
 
 def build_when_known(model: type[models.Model], references: frozenset[str]) -> None:
@@ -62,7 +62,8 @@ def unknown_models(model: type[models.Model]) -> list[tuple[str, str]]:
         for field in fields:
             if not field.is_relation:
                 continue
-            target: Any = field.remote_field.model
+            remote: Any = field.remote_field
+            target = remote.model
             if isinstance(target, str):
                 unknown.append(model_key(target, owner))
             elif not is_loaded(target):
@@ -78,7 +79,7 @@ def unknown_models(model: type[models.Model]) -> list[tuple[str, str]]:
 
 
 def is_loaded(model: type[models.Model]) -> bool:
-    """Whether the class is complete: a many-to-many table refers to its owner while that is still being made."""
+    """Whether the class is complete: a many-to-many table is made while its owner still is."""
     return apps.all_models[model._meta.app_label].get(str(model._meta.model_name)) is model
 
 
@@ -113,7 +114,7 @@ def create_mirror(model: type[models.Model], references: frozenset[str]) -> None
     mirror = type(name, (MirrorRow,), attributes)
     setattr(sys.modules[model.__module__], name, mirror)
     model._meta.mirror_model = mirror  # type: ignore[attr-defined]
-    model.mirror = MirrorAccess(mirror)  # type: ignore[attr-defined, arg-type]
+    model.mirror = MirrorAccess(mirror)  # type: ignore[attr-defined]
 
 
 def alias_of(name: str) -> property:
@@ -124,7 +125,11 @@ def names_in_the_way(model: type[models.Model]) -> list[str]:
     """Names of the model that the mirror needs for itself."""
     taken = []
     for field in mirrored_fields(model):
-        if field.name == "mirror" or field.name.startswith("mirror_") or field.column.lower() in OWN_COLUMNS:
+        if (
+            field.name == "mirror"
+            or field.name.startswith("mirror_")
+            or str(field.column).lower() in OWN_COLUMNS
+        ):
             taken.append(field.name)
     own = vars(model).get("mirror")
     if own is not None and not isinstance(own, MirrorAccess) and "mirror" not in taken:
@@ -137,7 +142,7 @@ def names_in_the_way(model: type[models.Model]) -> list[str]:
 def mirror_meta(
     model: type[models.Model], fields: list[models.Field[Any, Any]], references: frozenset[str]
 ) -> type:
-    """Table, the one-current-row constraint, and few indexes: the client key, and what refers to other records."""
+    """Table, the one-current-row constraint, and few indexes: client key, references, the model's order."""
     table = truncate_name(f"{model._meta.db_table}_mirror", TABLE_LENGTH_MAX)
     key = model._meta.pk
     assert key is not None
@@ -188,9 +193,11 @@ def ordering_index(
         isinstance(term, str) and term.removeprefix("-") in names for term in ordering
     ):
         return []
-    if [term.removeprefix("-") for term in ordering][0] == model._meta.pk.name:  # type: ignore[union-attr]
+    terms = [str(term) for term in ordering]
+    key = model._meta.pk
+    if key is not None and terms[0].removeprefix("-") == key.name:
         return []
-    return [models.Index(fields=[str(term) for term in ordering], name=short_name(table, "order"))]
+    return [models.Index(fields=terms, name=short_name(table, "order"))]
 
 
 def short_name(table: str, purpose: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from django.db import models
 
@@ -18,11 +18,12 @@ ERA_LENGTH_MAX = 32
 CONTENT_TYPE_LENGTH_MAX = 201
 
 DROPPED = frozenset(
-    (
-        "auto_created auto_now auto_now_add blank choices db_comment db_default db_index db_tablespace default "
-        "editable error_messages help_text null primary_key serialize unique unique_for_date unique_for_month "
-        "unique_for_year validators verbose_name"
-    ).split()
+    {
+        *("primary_key", "unique", "unique_for_date", "unique_for_month", "unique_for_year", "null", "blank"),
+        *("auto_created", "auto_now", "auto_now_add", "choices", "default", "db_default", "validators"),
+        *("db_comment", "db_index", "db_tablespace", "editable", "error_messages", "help_text", "serialize"),
+        "verbose_name",
+    }
 )
 """Field options that a mirror does not take over: they would only change users' migrations."""
 
@@ -69,6 +70,7 @@ class MirrorRow(models.Model):
     mirror_source = models.BigIntegerField(null=True, db_column="_source")
 
     objects = MirrorManager()
+    mirror_of: ClassVar[type[models.Model]]
 
     class Meta:
         abstract = True
@@ -88,7 +90,7 @@ def mirrored_fields(model: type[models.Model]) -> list[models.Field[Any, Any]]:
 def plain_field(
     field: models.Field[Any, Any], *, references: Collection[str], key: bool
 ) -> models.Field[Any, Any]:
-    """A copy of `field` that holds its value and nothing else: nullable (except the key), unchecked, unlinked."""
+    """A copy of `field` that holds its value and nothing else: nullable (but the key), and unlinked."""
     plain = text_of_reference(field) if field.name in references else plain_value(field)
     plain.null = not key
     if plain.db_column is None and field.column != field.name:
@@ -98,8 +100,8 @@ def plain_field(
 
 def is_content_type(field: models.Field[Any, Any]) -> bool:
     """Whether `field` refers to a content type, which travels as `app_label.model`."""
-    target = field.remote_field.model if field.is_relation else None
-    return target is not None and target._meta.label_lower == "contenttypes.contenttype"
+    remote: Any = field.remote_field
+    return field.is_relation and bool(remote.model._meta.label_lower == "contenttypes.contenttype")
 
 
 def text_of_reference(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
@@ -107,7 +109,7 @@ def text_of_reference(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
 
 
 def plain_value(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
-    """The column type of `field`'s value: relations as their target's key, counters as integers, files as names."""
+    """The column of `field`'s value: relations as their target's key, counters as integers, files as text."""
     if field.is_relation:
         target = field.target_field  # type: ignore[attr-defined]
         if is_content_type(field):
@@ -116,6 +118,7 @@ def plain_value(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
         plain.db_column = None
         return plain
     if isinstance(field, models.GeneratedField):
+        assert field.output_field is not None, "resolved when its model is complete"
         return plain_value(field.output_field)
     for counters, integer in INTEGERS:
         if isinstance(field, counters):
@@ -125,10 +128,9 @@ def plain_value(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
     _, _, args, kwargs = field.deconstruct()
     kept = {name: value for name, value in kwargs.items() if name not in DROPPED}
     kept.pop("db_column", None)
-    plain = type(field)(*args, **kept)
-    plain.db_index = False
-    plain.unique_for_date = plain.unique_for_month = plain.unique_for_year = None
-    return plain
+    copy: Any = type(field)(*args, **kept)
+    copy.db_index = False
+    return cast("models.Field[Any, Any]", copy)
 
 
 INTEGERS: tuple[tuple[tuple[type[models.Field[Any, Any]], ...], type[models.Field[Any, Any]]], ...] = (
@@ -136,4 +138,4 @@ INTEGERS: tuple[tuple[tuple[type[models.Field[Any, Any]], ...], type[models.Fiel
     ((models.SmallAutoField, models.PositiveSmallIntegerField), models.SmallIntegerField),
     ((models.AutoField, models.PositiveIntegerField), models.IntegerField),
 )
-"""Counters and checked integers become plain ones: a mirror neither counts nor refuses what a device holds."""
+"""Counters and checked integers become plain ones: a mirror neither counts nor refuses."""

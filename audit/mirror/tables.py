@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db import models
 
 from audit.exceptions import NotMirrored
-from audit.mirror.columns import mirrored_fields
+from audit.mirror.columns import MirrorRow, mirrored_fields
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +23,7 @@ class MirrorTable:
     """
 
     source: type[models.Model]
-    mirror: type[models.Model]
+    mirror: type[MirrorRow]
     label: str
     key: str
     columns: tuple[str, ...]

@@ -8,7 +8,6 @@ from django.utils import timezone
 from audit.fields import MicrosecondsField
 from audit.models.devices import Device
 
-
 KINDS_OF_CHANGE = {
     "added": "added",
     "modified": "modified out",

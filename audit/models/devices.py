@@ -12,7 +12,8 @@ DEVICE_NAME_LENGTH_MAX = 64
 
 device_name_validator = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
-    "A device name is 1 to 64 letters, digits, dots, hyphens or underscores, and begins with a letter or digit.",
+    "A device name is 1 to 64 letters, digits, dots, hyphens or underscores, "
+    "and begins with a letter or digit.",
     code="device_name",
 )
 

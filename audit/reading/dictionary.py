@@ -86,7 +86,7 @@ def table_entries(table: MirrorTable, alias: str) -> Iterator[Entry]:
         yield Entry(
             model=table.label,
             table=table.name,
-            column=field.column,
+            column=str(field.column),
             field=field.name,
             type=field.db_type(connections[alias]) or "",
             meaning=meaning,
@@ -110,7 +110,7 @@ def field_meaning(table: MirrorTable, name: str) -> str:
 
 
 def as_markdown(entries: list[Entry]) -> str:
-    lines = []
+    lines: list[str] = []
     table = ""
     for entry in entries:
         if entry.table != table:

@@ -47,7 +47,7 @@ def diff(older: MirrorQuerySet, newer: MirrorQuerySet) -> list[RecordChange]: ..
 def diff(
     older: MirrorRow | MirrorQuerySet, newer: MirrorRow | MirrorQuerySet
 ) -> RecordChange | list[RecordChange]:
-    """What changed from `older` to `newer`: two versions of one record, or two states (querysets) of one mirror.
+    """What changed from `older` to `newer`: two versions of a record, or two states (querysets) of a mirror.
 
     `diff(*Visit.mirror.history("laptop-1", key)[:2])`, or
     `diff(Visit.mirror.as_of(monday), Visit.mirror.as_of(friday))`. DifferentRecords if the two versions are

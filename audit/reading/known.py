@@ -13,4 +13,5 @@ def known_until(using: str) -> dict[str, datetime | None]:
     An `as_of` on the captured timeline is complete for a device up to here, unless units are parked; what the
     device did later may still arrive.
     """
-    return dict(Device.objects.using(using).order_by("name").values_list("name", "known_until"))
+    devices = Device.objects.using(using).order_by("name").only("name", "known_until")
+    return {device.name: device.known_until for device in devices}

@@ -9,6 +9,7 @@ from typing import Any
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -32,11 +33,11 @@ class Command(BaseCommand):
 
     def handle(self, *, label: str, as_of: str, output: Path | None, **options: Any) -> str | None:
         try:
-            model = apps.get_model(label)
+            model: type[Model] = apps.get_model(label)
             moment = timezone.now() if as_of == "now" else parse_datetime(as_of)
             if moment is None:
                 raise CommandError(f"{as_of!r} is not a moment. Write it as 2026-05-01T12:00:00+02:00.")
-            state = table_for(model).mirror.objects.using(options["database"])  # type: ignore[attr-defined]
+            state = table_for(model).mirror.objects.using(options["database"])
             if options["device"]:
                 state = state.for_device(options["device"])
             lines = snapshot_lines(state.as_of(moment, options["timeline"]), options["format"])

@@ -141,11 +141,11 @@ def test_the_data_dictionary_names_every_column_of_every_mirror(server):
     assert "refers to mirrored.Site" in site["meaning"]
 
 
-@pytest.mark.parametrize("format", ["md", "csv"])
-def test_the_data_dictionary_reads_as_a_page_and_as_a_table(format):
+@pytest.mark.parametrize("form", ["md", "csv"])
+def test_the_data_dictionary_reads_as_a_page_and_as_a_table(form):
     out = io.StringIO()
-    call_command("data_dictionary", "--format", format, "--database", "server", stdout=out)
+    call_command("data_dictionary", "--format", form, "--database", "server", stdout=out)
     assert "mirrored_visit_mirror" in out.getvalue()
-    if format == "csv":
+    if form == "csv":
         rows = list(csv.DictReader(io.StringIO(out.getvalue())))
         assert {row["model"] for row in rows} >= {"mirrored.visit", "mirrored.letter"}

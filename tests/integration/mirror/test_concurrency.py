@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
@@ -122,7 +123,7 @@ def test_two_corrections_of_one_record_follow_each_other(server):
     history = list(Letter.mirror.using(server).history(device, 1))
     assert sorted(row.text for row in history) == ["a", "b", "c", "d"]
     assert [row.mirror_current for row in history] == [False, False, False, True]
-    for row, later in zip(history, history[1:], strict=False):
+    for row, later in itertools.pairwise(history):
         assert row.mirror_successor == later.mirror_pk
 
 
