@@ -1,4 +1,4 @@
-"""kill -9 at every commit and every answer: after a restart everything arrives exactly once, the chain intact."""
+"""kill -9 at every commit and every answer: after a restart everything arrives exactly once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The floor under the way: the same bytes to a null server, the same rows into like tables.
 
-The tables have the final columns and indexes. Nothing is decoded, checked, compared or chained: executemany on
-SQLite, COPY on PostgreSQL, one transaction per batch and table, as the way has.
+The tables have the final columns and indexes. Nothing is decoded, checked, compared or chained: executemany
+on SQLite, COPY on PostgreSQL, one transaction per batch and table, as the way has.
 """
 
 from __future__ import annotations

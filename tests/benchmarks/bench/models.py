@@ -30,7 +30,7 @@ class Site(SyncModelMixin, models.Model):
 
 
 class Record(models.Model):
-    """Ten fields: a UUID key, three short strings, a text of 200 characters, two integers, float, date, link."""
+    """Ten fields: a UUID key, three short strings, a 200-character text, two integers, float, date, link."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     name = models.CharField(max_length=40)
@@ -62,4 +62,4 @@ class SyncedRecord(SyncModelMixin, Record):
 
 
 class HistoryRecord(Record):
-    history = HistoricalRecords()
+    history = HistoricalRecords(use_base_model_db=True)

@@ -15,7 +15,7 @@ from tests.portal.revisions import Table, apply_revision
 
 
 class Command(BaseCommand):
-    help = "Replays FILE. Prints a JSON line per revision: {revision, moment}. --step: waits for a line before each."
+    help = "Replays FILE. Prints {revision, moment} per revision. --step: waits for a line before each."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)

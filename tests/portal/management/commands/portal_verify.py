@@ -14,7 +14,7 @@ from tests.portal.revisions import Table, state
 
 
 class Command(BaseCommand):
-    help = "Compares every revision of FILE with the mirror as of its moment (MOMENTS: a JSON list, one for each)."
+    help = "Compares every revision of FILE with the mirror as of its moment (MOMENTS: a JSON list)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
