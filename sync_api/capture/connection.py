@@ -30,6 +30,8 @@ WRITES = re.compile(
     r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(INSERT|UPDATE|DELETE|REPLACE|WITH|MERGE|COPY|TRUNCATE)\b",
     re.I | re.S,
 )
+IDLE, INERROR = 0, 3
+"""Transaction states of libpq (PQTransactionStatusType)."""
 UNDOES = re.compile(r"\s*ROLLBACK\b", re.I)
 REASON_STATE = "SY001"
 TRUNCATE_STATE = "SY002"
@@ -43,7 +45,7 @@ class CaptureWrapper:
         self.state = CaptureState(connection)
 
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
-        text = sql if isinstance(sql, str) else str(sql)
+        text = sql if isinstance(sql, str) else sql.as_string(self.connection.connection)
         if self.connection.vendor == "sqlite":
             return self.on_sqlite(execute, text, sql, params, many, context)
         return self.on_postgresql(execute, text, sql, params, many, context)
@@ -57,6 +59,8 @@ class CaptureWrapper:
             if many and self.connection.get_autocommit() and WRITES.match(text):
                 with transaction.atomic(using=self.connection.alias):
                     return self.on_sqlite(execute, text, sql, params, many, context)
+        if callable(CONTEXT.get().user) and WRITES.match(text):
+            self.state.begin_unit()  # asks for the user now: a trigger could not query
         self.state.inside_wrapper = True
         self.state.error = None
         try:
@@ -73,13 +77,13 @@ class CaptureWrapper:
         self, execute: Callable[..., Any], text: str, sql: Any, params: Any, many: bool, context: Any
     ) -> Any:
         raw = self.connection.connection
-        if raw is None or raw.info.transaction_status == raw.info.transaction_status.IDLE:
+        if raw is None or raw.info.transaction_status == IDLE:
             self.state.end_unit()
         if not WRITES.match(text):
             if UNDOES.match(text):
                 self.state.sent = None
             return execute(sql, params, many, context)
-        if self.connection.get_autocommit() and not self.connection.in_atomic_block:
+        if raw is None or (self.connection.get_autocommit() and raw.info.transaction_status == IDLE):
             with transaction.atomic(using=self.connection.alias):
                 return self.on_postgresql(execute, text, sql, params, many, context)
         self.send_context()
@@ -99,7 +103,7 @@ class CaptureWrapper:
         if state.sent is not None and state.sent[0] is context:
             return
         raw = self.connection.connection
-        if raw.info.transaction_status == raw.info.transaction_status.INERROR:
+        if raw.info.transaction_status == INERROR:
             return
         state.read_context()
         capture = "off" if context.suspended is not None or not state.settings.capture else "on"

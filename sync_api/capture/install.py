@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections, models, transaction
 
 from sync_api.capture import triggers_postgresql, triggers_sqlite
 from sync_api.capture.definitions import PREFIX, Captured, Trigger
@@ -25,11 +26,12 @@ UNSEALED_INDEXES = (
 every save more than the trigger does, and are not needed: ids are in the order of commits."""
 
 
-def install(alias: str) -> int:
+def install(alias: str, *, created: Collection[str] = ()) -> int:
     """Make this database capture: its device, its schemas, its triggers. Returns the number of tables.
 
     Opens its own transaction; running it again changes nothing. Does nothing on an alias without a role or with
-    capture off, but takes old triggers out there (unless another alias of the same file captures).
+    capture off. `created` are labels of models whose tables have only just been made: whatever they hold came
+    with them and needs no baseline.
     """
     settings = alias_settings(alias)
     if not settings.capture:
@@ -44,7 +46,7 @@ def install(alias: str) -> int:
             for trigger in wanted.values():
                 execute(alias, trigger.create)
         for captured in tables:
-            begin_baseline(alias, device, captured)
+            begin_baseline(alias, device, captured, is_new=captured.schema.label in created)
         device.save(using=alias, update_fields=["baselines"])
         if connections[alias].vendor == "postgresql":
             execute(alias, UNSEALED_INDEXES)
@@ -64,12 +66,11 @@ def local_device(alias: str) -> LocalDevice:
 def captured_tables(alias: str, *, create: bool) -> list[Captured]:
     """The synced models whose tables stand in this database, each with its CaptureSchema row."""
     connection = connections[alias]
-    with connection.cursor() as cursor:
-        present = set(connection.introspection.table_names(cursor))
+    standing = columns_of(alias)
     found = []
     for model in synced_models():
-        if model._meta.db_table not in present:
-            continue
+        if missing_columns(model, standing) != []:
+            continue  # not migrated yet, or migrated back
         try:
             schema = describe(model, connection.vendor)
         except UnsupportedField:
@@ -87,11 +88,40 @@ def captured_tables(alias: str, *, create: bool) -> list[Captured]:
     return found
 
 
-def begin_baseline(alias: str, device: LocalDevice, captured: Captured) -> None:
-    """A table that is empty when capture begins needs no baseline; one with rows does."""
+def columns_of(alias: str) -> dict[str, set[str]]:
+    """The columns of every table that stands in this database, by table."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(
+                "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_xinfo(t.name) AS c"
+                " WHERE t.type = 'table'"
+            )
+        else:
+            cursor.execute(
+                "SELECT c.relname, a.attname FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid"
+                " WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')"
+                " AND a.attnum > 0 AND NOT a.attisdropped"
+            )
+        found: dict[str, set[str]] = {}
+        for table, column in cursor.fetchall():
+            found.setdefault(table, set()).add(column)
+    return found
+
+
+def missing_columns(model: type[models.Model], standing: dict[str, set[str]]) -> list[str] | None:
+    """The model's columns that its table lacks; None when there is no such table."""
+    columns = standing.get(model._meta.db_table)
+    if columns is None:
+        return None
+    return [field.column for field in model._meta.local_concrete_fields if field.column not in columns]
+
+
+def begin_baseline(alias: str, device: LocalDevice, captured: Captured, *, is_new: bool) -> None:
+    """A table that is empty or new when capture begins needs no baseline; one with rows does."""
     label = captured.schema.label
     if label not in device.baselines:
-        empty = not captured.model._base_manager.using(alias).exists()
+        empty = is_new or not captured.model._base_manager.using(alias).exists()
         device.baselines[label] = {"done": empty, "after": None}
 
 
@@ -100,7 +130,7 @@ def definitions(alias: str, captured: Captured) -> list[Trigger]:
     connection = connections[alias]
     if connection.vendor == "sqlite":
         return triggers_sqlite.triggers(captured)
-    return triggers_postgresql.triggers(captured, current_schema(alias), alias_settings(alias).device)
+    return triggers_postgresql.triggers(captured, current_schema(alias))
 
 
 def current_schema(alias: str) -> str:

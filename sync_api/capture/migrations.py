@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from django.db import connections
+from django.db.migrations.operations import CreateModel
 
 from sync_api.capture.install import install, remove
 from sync_api.capture.reconcile import reconcile_capture
@@ -29,11 +30,22 @@ def install_after(sender: Any, using: str, plan: Any = (), **kwargs: Any) -> Non
         if not shares_file_with_captured(using):
             remove(using)
         return
-    install(using)
+    install(using, created=created_models(plan))
     if plan:
         found = reconcile_capture(using, reason=f"migration {plan_name(plan)}")
         if found:
             logger.info("Recorded what migrations changed", extra={"tables": sorted(found)})
+
+
+def created_models(plan: Any) -> set[str]:
+    """Labels of the models whose tables this run has made."""
+    return {
+        f"{migration.app_label}.{operation.name_lower}"
+        for migration, backwards in plan
+        if not backwards
+        for operation in migration.operations
+        if isinstance(operation, CreateModel)
+    }
 
 
 def tables_stand(using: str) -> bool:

@@ -47,7 +47,7 @@ def reconcile_capture(alias: str, *, reason: str, dry_run: bool = False) -> dict
             label = captured.schema.label
             if not device.baselines.get(label, {}).get("done", False):
                 continue
-            missed = missed_changes(alias, captured, device)
+            missed = missed_changes(alias, captured)
             if not missed.changes:
                 continue
             found[label] = {
@@ -59,9 +59,9 @@ def reconcile_capture(alias: str, *, reason: str, dry_run: bool = False) -> dict
     return found
 
 
-def missed_changes(alias: str, captured: Captured, device: LocalDevice) -> Missed:
+def missed_changes(alias: str, captured: Captured) -> Missed:
     """The difference between the last captured state of each record and its row."""
-    known = last_captured(alias, captured, device)
+    known = last_captured(alias, captured)
     missed = Missed(captured.schema.label)
     for key, payload in rows_now(alias, captured):
         before = known.pop(key, None)
@@ -75,15 +75,13 @@ def missed_changes(alias: str, captured: Captured, device: LocalDevice) -> Misse
     return missed
 
 
-def last_captured(
-    alias: str, captured: Captured, device: LocalDevice
-) -> dict[str, tuple[str, str | None, int]]:
+def last_captured(alias: str, captured: Captured) -> dict[str, tuple[str, str | None, int]]:
     """Per key: (action, payload, schema id) of the record's last transaction."""
     with connections[alias].cursor() as cursor:
         cursor.execute(
             "SELECT tx_pk, action, payload, schema_id FROM sync_api_outgoingtransaction WHERE id IN ("
-            " SELECT max(id) FROM sync_api_outgoingtransaction WHERE tx_name = %s AND device = %s GROUP BY tx_pk)",
-            [captured.schema.label, device.name],
+            " SELECT max(id) FROM sync_api_outgoingtransaction WHERE tx_name = %s GROUP BY tx_pk)",
+            [captured.schema.label],
         )
         return {key: (action, payload, schema) for key, action, payload, schema in cursor.fetchall()}
 

@@ -50,6 +50,7 @@ class CaptureState:
     def begin_unit(self) -> None:
         """Give the running database transaction its unit, when it has none yet."""
         if not self.unit:
+            self.read_context()
             self.unit = secrets.randbits(UNIT_BITS) + 1
             self.utc_offset = local_offset()
             self.rows = 0
@@ -61,9 +62,9 @@ class CaptureState:
         context = self.read_context()
         if context.suspended is not None or not self.settings.capture:
             return 0
+        if not self.inside_wrapper and not self.connection.in_atomic_block:
+            raise self.remember(UnitUnclear())
         if not self.unit:
-            if not self.inside_wrapper and not self.connection.connection.in_transaction:
-                raise self.remember(UnitUnclear())
             self.begin_unit()
         self.rows += 1
         if self.rows > self.rows_max:

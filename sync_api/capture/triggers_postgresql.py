@@ -92,7 +92,11 @@ def record(captured: Captured, action: str, row: str, previous: str = "NULL") ->
     )
 
 
-def function_body(captured: Captured, default_device: str) -> str:
+OWN_DEVICE = "(SELECT d.name FROM sync_api_localdevice AS d ORDER BY d.id LIMIT 1)"
+"""The device on whose behalf another program (psql, say) writes."""
+
+
+def function_body(captured: Captured) -> str:
     pk = captured.model._meta.pk
     assert pk is not None
     key = quote(pk.column)
@@ -108,9 +112,9 @@ DECLARE
   this_moment bigint := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
   said_user text := NULLIF(current_setting('syncserver.user', true), '');
   said_reason text := NULLIF(current_setting('syncserver.reason', true), '');
-  said_device text := COALESCE(NULLIF(current_setting('syncserver.device', true), ''), {literal(default_device)});
+  said_device text := COALESCE(NULLIF(current_setting('syncserver.device', true), ''), {OWN_DEVICE});
   said_producer text := COALESCE(NULLIF(current_setting('syncserver.producer', true), ''),
-    {literal(default_device)} || '/' || COALESCE(host(inet_client_addr()), 'local') || '/' || session_user);
+    said_device || '/' || COALESCE(host(inet_client_addr()), 'local') || '/' || session_user);
   said_offset smallint := NULLIF(current_setting('syncserver.utc_offset', true), '')::smallint;
 BEGIN
   IF current_setting('syncserver.capture', true) = 'off' THEN RETURN NULL; END IF;
@@ -135,12 +139,12 @@ def short(name: str) -> str:
     return f"{name[:50]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
-def triggers(captured: Captured, schema: str, default_device: str) -> list[Trigger]:
+def triggers(captured: Captured, schema: str) -> list[Trigger]:
     """The row triggers with their function, and the one that refuses TRUNCATE."""
     table = f"{quote(schema)}.{quote(captured.table)}"
     name = short(f"{PREFIX}_capture_{captured.table}")
     function = f"{quote(schema)}.{quote(name)}"
-    body = function_body(captured, default_device)
+    body = function_body(captured)
     create = [
         f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql"
         f" SET search_path = {quote(schema)}, pg_catalog SET timezone = 'UTC' SET datestyle = 'ISO'"

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from sync_api.capture.install import captured_tables, definitions, installed
+from sync_api.capture.install import (
+    captured_tables,
+    columns_of,
+    definitions,
+    installed,
+    missing_columns,
+)
 from sync_api.conf import alias_settings
 from sync_api.exceptions import BaselineMissing, CaptureBroken
 from sync_api.models import LocalDevice
+from sync_api.schema import synced_models
 
 
 def capture_problems(alias: str) -> list[str]:
@@ -14,6 +21,13 @@ def capture_problems(alias: str) -> list[str]:
         return []
     found = installed(alias)
     problems = []
+    standing = columns_of(alias)
+    for model in synced_models():
+        missing = missing_columns(model, standing)
+        if missing is None:
+            problems.append(f"{model._meta.label_lower} has no table yet")
+        elif missing:
+            problems.append(f"{model._meta.label_lower} has no column {missing[0]} yet")
     for captured in captured_tables(alias, create=False):
         label = captured.schema.label
         if not captured.schema_id:
