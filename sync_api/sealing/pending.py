@@ -21,9 +21,7 @@ from sync_api.exceptions import UnitTooLarge
 from sync_api.models import LocalDevice
 
 FETCH = 1_000
-COLUMNS = (
-    "id, unit, action, previous_pk, payload, schema_id, is_baseline, \"user\", reason, producer, captured_at, utc_offset"
-)
+COLUMNS = 'id, unit, action, previous_pk, payload, schema_id, is_baseline, "user", reason, producer, captured_at, utc_offset'
 
 
 class Row(NamedTuple):
@@ -106,9 +104,13 @@ def window_bound(alias: str, device: LocalDevice, window: int) -> tuple[int | No
 def whole_units(alias: str, device: LocalDevice, bound: int, *, is_last: bool) -> list[list[Row]]:
     """The units whose rows all lie within the bound, in order of their last id. They stay in the same statement's
     view, so a unit is never seen in part."""
-    beyond = "" if is_last else (
-        " AND NOT EXISTS (SELECT 1 FROM sync_api_outgoingtransaction AS later"
-        " WHERE later.batch_number IS NULL AND later.unit = o.unit AND later.id > %s AND later.device = o.device)"
+    beyond = (
+        ""
+        if is_last
+        else (
+            " AND NOT EXISTS (SELECT 1 FROM sync_api_outgoingtransaction AS later"
+            " WHERE later.batch_number IS NULL AND later.unit = o.unit AND later.id > %s AND later.device = o.device)"
+        )
     )
     parameters: list[Any] = [device.name, bound] + ([] if is_last else [bound])
     with connections[alias].cursor() as cursor:

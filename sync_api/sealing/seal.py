@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from django.db import connections
 from django.utils import timezone
 
@@ -19,6 +18,7 @@ from sync_api.transactions import immediate
 from sync_api.wire import chain
 from sync_api.wire.format import FORMAT, encode
 from sync_api.wire.keys import DeviceKeys, device_keys
+from sync_api.wire.lines import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +156,13 @@ def model_descriptions(alias: str, schema_ids: list[int]) -> tuple[list[dict[str
 def encode_lines(rows: list[Row], time: int, schemas: list[int], producers: list[str]) -> list[bytes]:
     """One line per row: [unit, model, action, time, offset, user, reason, previous key, payload(, producer)]."""
     model_of = {schema_id: index for index, schema_id in enumerate(schemas)}
-    producer_of = {
-        producer: f",{index}" if index else "" for index, producer in enumerate(producers)
-    }
-    texts: dict[str | None, str] = {None: "null"}
+    producer_of = {producer: f",{index}" if index else "" for index, producer in enumerate(producers)}
+    texts: dict[str | None, str] = {}
 
-    def quoted(text: str | None) -> str:
-        found = texts.get(text)
+    def text(value: str | None) -> str:
+        found = texts.get(value)
         if found is None:
-            found = texts[text] = orjson.dumps(text).decode()
+            found = texts[value] = quoted(value)
         return found
 
     lines = []
@@ -174,10 +172,10 @@ def encode_lines(rows: list[Row], time: int, schemas: list[int], producers: list
             number, unit = number + 1, row.unit
         action = "B" if row.is_baseline else row.action
         offset = "null" if row.utc_offset is None else row.utc_offset
-        previous = "null" if row.previous_pk is None else quoted(row.previous_pk)
+        previous = quoted(row.previous_pk)
         lines.append(
             f'[{number},{model_of[row.schema_id]},"{action}",{row.captured_at - time},{offset},'
-            f"{quoted(row.user)},{quoted(row.reason)},{previous},{row.payload}{producer_of[row.producer]}]".encode()
+            f"{known(row.user)},{known(row.reason)},{previous},{row.payload}{producer_of[row.producer]}]".encode()
         )
     return lines
 

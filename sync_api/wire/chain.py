@@ -48,9 +48,16 @@ def line_hashes(salt: bytes, lines: Sequence[bytes]) -> list[bytes]:
 def erased_line_hashes(salts: Sequence[bytes | None], lines: Sequence[bytes]) -> list[bytes]:
     """The hashes of a batch with erased lines: those without a salt hold their hash in place of the line."""
     return [
-        bytes.fromhex(line[1:].decode("ascii")) if salt is None else line_hash(salt, line)
+        erased_hash(line) if salt is None else line_hash(salt, line)
         for salt, line in zip(salts, lines, strict=True)
     ]
+
+
+def erased_hash(line: bytes) -> bytes:
+    """The hash that stands in place of an erased line: "~" and 64 hex digits. ValueError otherwise."""
+    if line[:1] != ERASED_MARK or len(line) != 1 + HASH_HEX:
+        raise ValueError("This is not an erased line.")
+    return bytes.fromhex(line[1:].decode("ascii"))
 
 
 def batch_hash(header: bytes, hashes: Iterable[bytes]) -> str:

@@ -25,10 +25,7 @@ MAGIC = b"SYB1"
 FORMAT = 1
 SIGNATURE_BYTES = 64
 PREFIX_BYTES = len(MAGIC) + SIGNATURE_BYTES
-HEADING = b"syncserver-batch-1\0"
 COMPRESSION_LEVEL = 3
-RATIO_FREE_BYTES = 1024 * 1024
-"""Below this the ratio of decompression is not asked: a short batch of equal rows compresses well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Envelope:
     signature: bytes
 
     def is_signed_by(self, public_hex: str) -> bool:
-        return verifies(public_hex, self.signature, HEADING + bytes.fromhex(self.hash))
+        return verifies(public_hex, self.signature, chain.signed_bytes(self.hash))
 
 
 def encode(header: dict[str, Any], lines: Sequence[bytes], *, salt: bytes, keys: DeviceKeys) -> Sealed:
@@ -60,7 +57,7 @@ def encode(header: dict[str, Any], lines: Sequence[bytes], *, salt: bytes, keys:
     packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(
         b"\n".join((header_bytes, salt_line, *lines))
     )
-    return Sealed(MAGIC + keys.sign(HEADING + digest) + packed, digest.hex())
+    return Sealed(MAGIC + keys.sign(chain.signed_bytes(digest)) + packed, digest)
 
 
 def decode(content: bytes) -> Envelope:
@@ -74,23 +71,23 @@ def decode(content: bytes) -> Envelope:
     header_bytes, salt_line = parts[0], parts[1]
     lines = parts[2:]
     check_size("header in bytes", len(header_bytes), "SYNC_HEADER_BYTES_MAX")
-    check_size("number of lines", len(lines), "SYNC_UNIT_LINES_MAX")
+    check_size("number of lines", len(lines), "SYNC_UNIT_LINES_MAX")  # a batch of several units holds fewer
     check_size("longest line in bytes", max(map(len, lines)), "SYNC_LINE_BYTES_MAX")
     header = json_object(header_bytes, "header")
     hashes = hashes_of(json_object(salt_line, "salts"), lines)
     digest = chain.batch_hash(header_bytes, hashes)
-    return Envelope(header, lines, digest.hex(), content[len(MAGIC) : PREFIX_BYTES])
+    return Envelope(header, lines, digest, content[len(MAGIC) : PREFIX_BYTES])
 
 
 def unpack(packed: bytes) -> bytes:
     """Decompress one zstd frame that says its size, no larger than the limits allow."""
     try:
         size = zstandard.frame_content_size(packed)
-        if size < 0:
+        if size <= 0:
             raise MalformedEnvelope(what="the compressed part does not say its size")
         check_size("decompressed size in bytes", size, "SYNC_CONTENT_BYTES_MAX")
         ratio_max = int(limit("SYNC_DECOMPRESSION_RATIO_MAX"))
-        if size > RATIO_FREE_BYTES and size > ratio_max * len(packed):
+        if size > int(limit("SYNC_DECOMPRESSION_FREE_BYTES")) and size > ratio_max * len(packed):
             raise EnvelopeTooLarge(
                 what="ratio of decompression",
                 size=size // len(packed),
@@ -111,7 +108,7 @@ def hashes_of(salts: dict[str, Any], lines: list[bytes]) -> list[bytes]:
             return chain.line_hashes(salt, lines)
         own = salts.get("salts")
         if isinstance(own, list) and len(own) == len(lines):
-            return chain.line_hashes_from_salts([s and bytes.fromhex(s) for s in own], lines)
+            return chain.erased_line_hashes([None if s is None else bytes.fromhex(s) for s in own], lines)
     except (ValueError, TypeError) as error:
         raise MalformedEnvelope(what="a salt or an erased line's hash is not hexadecimal") from error
     raise MalformedEnvelope(what="the salts are missing")

@@ -14,7 +14,7 @@ from sync_api.wire.format import FORMAT, check_size
 HEX32 = re.compile(r"[0-9a-f]{32}")
 HEX64 = re.compile(r"[0-9a-f]{64}")
 DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-LABEL = re.compile(r"[a-z0-9_]{1,100}\.[a-z0-9_]{1,100}")
+LABEL = re.compile(r"[A-Za-z0-9_]{1,100}\.[a-z0-9_]{1,100}")
 NUMBER_MAX = 2**63 - 1
 TIME_MIN, TIME_MAX = -62_135_596_800_000_000, 253_402_300_799_999_999
 """Microseconds since 1970: the years 1 to 9999."""
@@ -53,7 +53,7 @@ def number(low: int, high: int = NUMBER_MAX) -> Callable[[Any], bool]:
 
 
 def short(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= TEXT_MAX
+    return isinstance(value, str) and len(value) <= TEXT_MAX and "\0" not in value
 
 
 def is_began(value: Any) -> bool:
@@ -93,6 +93,7 @@ RULES: dict[str, Callable[[Any], bool]] = {
 def is_model(value: Any) -> bool:
     return (
         isinstance(value, dict)
+        and value.keys() == {"label", "pk", "fields", "fingerprint"}
         and text(LABEL)(value.get("label"))
         and isinstance(value.get("fields"), list)
         and 0 < len(value["fields"]) <= COLUMNS_MAX
@@ -113,6 +114,8 @@ def is_field(value: Any) -> bool:
 
 def read_header(facts: dict[str, Any], *, lines: int) -> Header:
     """The checked header of an envelope with so many lines. MalformedEnvelope names the member that is wrong."""
+    for name in facts.keys() - RULES.keys():
+        raise MalformedEnvelope(what=f"the header's member '{name[:50]}' is not known")
     for name, rule in RULES.items():
         if name not in facts or not rule(facts[name]):
             raise MalformedEnvelope(what=f"the header's member '{name}' is missing or wrong")

@@ -1,0 +1,111 @@
+"""Stores a batch's lines as IncomingTransaction rows: one statement per 5,000, by COPY on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from django.db import connections
+
+from sync_api.exceptions import MalformedEnvelope
+from sync_api.models import IncomingTransaction
+from sync_api.wire.header import Header
+from sync_api.wire.lines import BASELINE, Line, read_lines
+
+CHUNK = 5_000
+COLUMNS = (
+    *("batch_id", "sequence", "unit", "model_index", "tx_name", "action", "tx_pk", "previous_pk", "payload"),
+    *("is_baseline", "user", "reason", "producer", "captured_at", "effective_at", "utc_offset"),
+    *("is_consumed", "is_ignored", "is_error"),
+)
+NUL = "\0"
+NUL_SIGN = "\N{SYMBOL FOR NULL}"
+
+
+def insert_lines(alias: str, batch_id: int, header: Header, lines: Sequence[bytes], effective: int) -> int:
+    """Check and store all lines; returns the effective time of the last unit, in microseconds.
+
+    `effective` is that of the unit before the batch. Call inside a transaction: MalformedEnvelope may be raised
+    after some lines are stored.
+    """
+    rows = EffectiveRows(batch_id, header, effective)
+    stream = rows.over(read_lines(header, lines))
+    if connections[alias].vendor == "postgresql":
+        copy_rows(alias, stream)
+    else:
+        insert_rows(alias, stream)
+    if rows.effective != header.time:
+        raise MalformedEnvelope(what="the header's time is not that of its last unit")
+    return rows.effective
+
+
+def check_lines(header: Header, lines: Sequence[bytes]) -> None:
+    """Check all lines and store nothing. MalformedEnvelope says what is wrong."""
+    for _ in read_lines(header, lines):
+        pass
+
+
+class EffectiveRows:
+    """The rows of one batch in order; `effective` moves on with each unit."""
+
+    def __init__(self, batch_id: int, header: Header, effective: int) -> None:
+        self.batch_id = batch_id
+        self.header = header
+        self.effective = effective
+        self.labels = [str(model["label"]) for model in header.models]
+
+    def over(self, lines: Iterable[Line]) -> Iterator[tuple[Any, ...]]:
+        unit: list[Line] = []
+        sequence = self.header.first
+        for line in lines:
+            if unit and line.unit != unit[0].unit:
+                yield from self.unit_rows(unit, sequence)
+                sequence += len(unit)
+                unit = []
+            unit.append(line)
+        yield from self.unit_rows(unit, sequence)
+
+    def unit_rows(self, unit: list[Line], sequence: int) -> Iterator[tuple[Any, ...]]:
+        """A unit's effective time is that of its last change, and never before the unit before it."""
+        self.effective = effective = max(self.effective, unit[-1].captured_at)
+        batch_id, labels, producers = self.batch_id, self.labels, self.header.producers
+        for place, line in enumerate(unit, sequence):
+            user, reason, previous, key = line.user, line.reason, line.previous_pk, line.key
+            if not isinstance(key, str):
+                key = str(key)
+            for text in (user, reason, previous, key):
+                if text is not None and NUL in text:
+                    user, reason, previous = map(without_nul, (user, reason, previous))
+                    key = key.replace(NUL, NUL_SIGN)
+                    break
+            yield (
+                *(batch_id, place, line.unit, line.model, labels[line.model]),
+                *("I" if line.action == BASELINE else line.action, key, previous, line.payload),
+                *(line.action == BASELINE, user, reason, producers[line.producer]),
+                *(line.captured_at, effective, line.utc_offset, False, False, False),
+            )
+
+
+def without_nul(text: str | None) -> str | None:
+    """PostgreSQL's text cannot hold NUL; the raw payload keeps it."""
+    return None if text is None else text.replace(NUL, NUL_SIGN)
+
+
+def insert_rows(alias: str, rows: Iterator[tuple[Any, ...]]) -> None:
+    marks = ", ".join(["%s"] * len(COLUMNS))
+    statement = f"INSERT INTO {_table(alias)} VALUES ({marks})"
+    with connections[alias].cursor() as cursor:
+        while chunk := list(islice(rows, CHUNK)):
+            cursor.executemany(statement, chunk)
+
+
+def copy_rows(alias: str, rows: Iterator[tuple[Any, ...]]) -> None:
+    with connections[alias].cursor() as cursor, cursor.copy(f"COPY {_table(alias)} FROM STDIN") as copy:  # type: ignore[attr-defined]
+        for row in rows:
+            copy.write_row(row)
+
+
+def _table(alias: str) -> str:
+    quote = connections[alias].ops.quote_name
+    return f"{quote(IncomingTransaction._meta.db_table)} ({', '.join(map(quote, COLUMNS))})"
