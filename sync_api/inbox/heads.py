@@ -14,9 +14,7 @@ from sync_api.wire.certificates import RECEIPT, signed
 from sync_api.wire.keys import device_keys
 
 
-def receipt_for(
-    alias: str, device: str, epoch: str, batch: IncomingBatch, kind: str = "held"
-) -> dict[str, Any]:
+def receipt_for(alias: str, device: str, epoch: str, batch: IncomingBatch, kind: str = "held") -> dict[str, Any]:
     """This server's signed word that the chain up to `batch` is held. The same batch gives the same receipt."""
     server = alias_settings(alias).device
     facts = {

@@ -21,7 +21,9 @@ from sync_api.exceptions import UnitTooLarge
 from sync_api.models import LocalDevice
 
 FETCH = 1_000
-COLUMNS = 'id, unit, action, previous_pk, payload, schema_id, is_baseline, "user", reason, producer, captured_at, utc_offset'
+COLUMNS = (
+    'id, unit, action, previous_pk, payload, schema_id, is_baseline, "user", reason, producer, captured_at, utc_offset'
+)
 
 
 class Row(NamedTuple):

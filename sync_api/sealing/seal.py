@@ -88,9 +88,7 @@ def seal_rows(alias: str, device: LocalDevice, rows: list[Row]) -> OutgoingBatch
     device.sequence += len(rows)
     device.effective_at = from_microseconds(header["time"])
     device.sealed_until = max(device.sealed_until, batch.last_id)
-    device.save(
-        using=alias, update_fields=["head_number", "head_hash", "sequence", "effective_at", "sealed_until"]
-    )
+    device.save(using=alias, update_fields=["head_number", "head_hash", "sequence", "effective_at", "sealed_until"])
     return batch
 
 
@@ -146,10 +144,7 @@ def model_descriptions(alias: str, schema_ids: list[int]) -> tuple[list[dict[str
     for schema_id in schema_ids:
         if schema_id not in found:
             raise NothingKnownOfSchema(schema_id=schema_id)
-    models = [
-        {**found[schema_id].description, "fingerprint": found[schema_id].fingerprint}
-        for schema_id in schema_ids
-    ]
+    models = [{**found[schema_id].description, "fingerprint": found[schema_id].fingerprint} for schema_id in schema_ids]
     return models, found[schema_ids[0]].storage
 
 
@@ -175,7 +170,7 @@ def encode_lines(rows: list[Row], time: int, schemas: list[int], producers: list
         previous = quoted(row.previous_pk)
         lines.append(
             f'[{number},{model_of[row.schema_id]},"{action}",{row.captured_at - time},{offset},'
-            f"{known(row.user)},{known(row.reason)},{previous},{row.payload}{producer_of[row.producer]}]".encode()
+            f"{text(row.user)},{text(row.reason)},{previous},{row.payload}{producer_of[row.producer]}]".encode()
         )
     return lines
 

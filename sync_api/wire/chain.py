@@ -48,8 +48,7 @@ def line_hashes(salt: bytes, lines: Sequence[bytes]) -> list[bytes]:
 def erased_line_hashes(salts: Sequence[bytes | None], lines: Sequence[bytes]) -> list[bytes]:
     """The hashes of a batch with erased lines: those without a salt hold their hash in place of the line."""
     return [
-        erased_hash(line) if salt is None else line_hash(salt, line)
-        for salt, line in zip(salts, lines, strict=True)
+        erased_hash(line) if salt is None else line_hash(salt, line) for salt, line in zip(salts, lines, strict=True)
     ]
 
 

@@ -54,9 +54,7 @@ def encode(header: dict[str, Any], lines: Sequence[bytes], *, salt: bytes, keys:
     header_bytes = orjson.dumps(header, option=orjson.OPT_SORT_KEYS)
     digest = chain.batch_hash(header_bytes, chain.line_hashes(salt, lines))
     salt_line = b'{"salt":"' + salt.hex().encode() + b'"}'
-    packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(
-        b"\n".join((header_bytes, salt_line, *lines))
-    )
+    packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(b"\n".join((header_bytes, salt_line, *lines)))
     return Sealed(MAGIC + keys.sign(chain.signed_bytes(digest)) + packed, digest)
 
 

@@ -95,9 +95,7 @@ def read_line(raw: bytes, number: int, header: Header, key_places: list[int], wi
     if type(key) is not str and type(key) is not int:
         raise bad(number, "its key is neither text nor number")
     text = raw_payload(raw, number, values, texts)
-    return Line(
-        unit, model, action, moment, offset, *map(clean, texts), text, clean(str(key)) or "", producer
-    )
+    return Line(unit, model, action, moment, offset, *map(clean, texts), text, clean(str(key)) or "", producer)
 
 
 def raw_payload(raw: bytes, number: int, values: list[Any], texts: tuple[str | None, ...]) -> str:

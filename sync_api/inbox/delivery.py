@@ -1,0 +1,60 @@
+"""Who brings a batch, and who signed it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audit.models import Device
+from sync_api.exceptions import BadSignature, DeviceUnknown, KeyUnknown, WrongDevice
+from sync_api.models import DeviceCredential
+from sync_api.wire.format import Envelope
+from sync_api.wire.header import Header
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An envelope whose signature and device are known to be right."""
+
+    content: bytes
+    envelope: Envelope
+    header: Header
+    credential: DeviceCredential
+    handed_over_by: str
+
+    @property
+    def device(self) -> Device:
+        return self.credential.device
+
+    @property
+    def hash(self) -> str:
+        return self.envelope.hash
+
+
+def check_carrier(alias: str, device: str, handed_over_by: str) -> None:
+    """A device pushes only as itself; a relay or a server may carry others' signed batches."""
+    if device == handed_over_by:
+        return
+    role = Device.objects.using(alias).filter(name=handed_over_by).values_list("role", flat=True).first()
+    if role not in (Device.Role.RELAY, Device.Role.SERVER):
+        raise WrongDevice(device=device, handed_over_by=handed_over_by)
+
+
+def check_signature(alias: str, header: Header, envelope: Envelope) -> None:
+    """The batch is signed with a key that its device enrolled here. DeviceUnknown, KeyUnknown, BadSignature."""
+    public_key = str(header.certificate.get("public_key"))
+    credentials = DeviceCredential.objects.using(alias).filter(device__name=header.device)
+    if not credentials.filter(public_key=public_key).exists():
+        known = Device.objects.using(alias).filter(name=header.device).exists()
+        raise KeyUnknown(device=header.device) if known else DeviceUnknown(device=header.device)
+    if not envelope.is_signed_by(public_key):
+        raise BadSignature(device=header.device)
+
+
+def locked_credential(alias: str, header: Header) -> DeviceCredential:
+    """The batch's credential, with a lock on all of its device's: one batch of a device at a time."""
+    public_key = header.certificate["public_key"]
+    credentials = DeviceCredential.objects.using(alias).select_for_update(of=("self",), no_key=True)
+    for credential in credentials.filter(device__name=header.device).select_related("device").order_by("pk"):
+        if credential.public_key == public_key:
+            return credential
+    raise KeyUnknown(device=header.device)

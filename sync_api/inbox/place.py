@@ -1,0 +1,161 @@
+"""The place of a batch in its device's chain.
+
+The next number on the right previous hash is held, and what waited behind it follows. The same again gets the same
+receipt. Ahead of a gap it waits. Anything else that claims a taken place is a fork: kept beside the chain, refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from audit.fields import EPOCH, to_microseconds
+from sync_api import conf
+from sync_api.exceptions import BatchFork, DeviceRevoked, EpochClosed, EpochUnknown, SequenceMismatch, SyncError
+from sync_api.inbox.delivery import Delivery
+from sync_api.inbox.early import keep_early, waiting
+from sync_api.inbox.heads import raise_alarm, receipt_for
+from sync_api.inbox.stored import hold, new_batch
+from sync_api.models import IncomingBatch, IncomingEpoch
+from sync_api.wire.format import decode
+from sync_api.wire.header import Header, read_header
+
+State = IncomingBatch.State
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Held, duplicate or early; or a refusal to raise once the transaction is committed."""
+
+    state: str
+    expected: int
+    receipt: dict[str, Any] | None = None
+    refusal: SyncError | None = None
+
+
+def place(alias: str, delivery: Delivery) -> Placed:
+    """Find and take the batch's place. Call inside a transaction that holds the device's credentials."""
+    header = delivery.header
+    epochs = {epoch.epoch: epoch for epoch in IncomingEpoch.objects.using(alias).filter(device=delivery.device)}
+    epoch = epochs.get(header.epoch)
+    if epoch is not None and (again := _seen_before(alias, delivery, epoch)) is not None:
+        return again
+    _check_cut_off(delivery, epochs)
+    if epoch is None:
+        epoch = _begin_epoch(alias, delivery, epochs)
+    _check_epoch(delivery, epoch, epochs)
+    if header.number > epoch.head_number + 1:
+        keep_early(alias, delivery, epoch)
+        return Placed("early", epoch.head_number + 1)
+    if header.number <= epoch.head_number or header.previous != epoch.head_hash:
+        return _fork(alias, delivery, epoch)
+    _check_sequence(header, epoch)
+    batch = new_batch(alias, delivery, epoch, State.HELD)
+    hold(alias, epoch, batch, header, delivery.envelope)
+    _promote(alias, delivery, epoch)
+    receipt = receipt_for(alias, header.device, epoch.epoch, batch)
+    return Placed("held", epoch.head_number + 1, receipt)
+
+
+def _seen_before(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> Placed | None:
+    batches = IncomingBatch.objects.using(alias).defer("content", "header")
+    batch = batches.filter(epoch=epoch, number=delivery.header.number, hash=delivery.hash).first()
+    if batch is None:
+        return None
+    if batch.state == State.FORK:
+        return _fork(alias, delivery, epoch)
+    if batch.state == State.EARLY:
+        return Placed("early", epoch.head_number + 1)
+    return Placed("duplicate", epoch.head_number + 1, receipt_for(alias, delivery.device.name, epoch.epoch, batch))
+
+
+def _check_cut_off(delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> None:
+    """A revoked key's batches up to the cut-off stay good, by whatever road they come."""
+    if delivery.credential.revoked_at is None:
+        return
+    cut_off = delivery.credential.revoked_after or {}
+    last, own = epochs.get(cut_off.get("epoch", "")), epochs.get(delivery.header.epoch)
+    if last is not None and own is not None:
+        if own.ordinal < last.ordinal:
+            return
+        if own.ordinal == last.ordinal and delivery.header.number <= cut_off["number"]:
+            return
+    raise DeviceRevoked(device=delivery.device.name)
+
+
+def _begin_epoch(alias: str, delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> IncomingEpoch:
+    began = delivery.header.began
+    if began["kind"] == "continues" and began["epoch"] not in epochs and epochs:
+        raise EpochUnknown(device=delivery.device.name, what="the epoch it continues is not known here")
+    ordinal = 1 + max((epoch.ordinal for epoch in epochs.values()), default=0)
+    return IncomingEpoch.objects.using(alias).create(
+        device=delivery.device, epoch=delivery.header.epoch, ordinal=ordinal, began=began, effective_at=EPOCH
+    )
+
+
+def _check_epoch(delivery: Delivery, epoch: IncomingEpoch, epochs: dict[str, IncomingEpoch]) -> None:
+    if epoch.began != delivery.header.began:
+        raise EpochUnknown(device=delivery.device.name, what="it began otherwise than the batches before say")
+    if any(later.ordinal > epoch.ordinal and later.head_number > 0 for later in epochs.values()):
+        raise EpochClosed(device=delivery.device.name)
+
+
+def _check_sequence(header: Header, epoch: IncomingEpoch) -> None:
+    if header.first != epoch.sequence + 1:
+        raise SequenceMismatch(device=header.device, field="'first'")
+    if header.number > 1 and header.effective != to_microseconds(epoch.effective_at):
+        raise SequenceMismatch(device=header.device, field="'effective'")
+
+
+def _promote(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> None:
+    """The gap is closed: hold, in order, what waited behind it. What does not fit there becomes a fork."""
+    while candidates := waiting(alias, epoch, epoch.head_number + 1):
+        number = epoch.head_number + 1
+        for batch in candidates:
+            envelope = decode(bytes(batch.content))
+            header = read_header(envelope.header, lines=len(envelope.lines))
+            if epoch.head_number < number and _fits(header, epoch):
+                batch.state = State.HELD
+                batch.save(using=alias, update_fields=["state"])
+                hold(alias, epoch, batch, header, envelope)
+            else:
+                batch.state = State.FORK
+                batch.save(using=alias, update_fields=["state"])
+                _fork_alarm(alias, delivery, epoch, number, batch.hash)
+        if epoch.head_number < number:
+            return
+
+
+def _fits(header: Header, epoch: IncomingEpoch) -> bool:
+    if header.previous != epoch.head_hash:
+        return False
+    try:
+        _check_sequence(header, epoch)
+    except SequenceMismatch:
+        return False
+    return True
+
+
+def _fork(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> Placed:
+    """Keep the batch beside the chain, warn the operator, and refuse it."""
+    header = delivery.header
+    forks = IncomingBatch.objects.using(alias).filter(epoch__device=delivery.device, state=State.FORK)
+    kept = forks.filter(epoch=epoch, number=header.number, hash=delivery.hash).exists()
+    if not kept and forks.count() < conf.limit("SYNC_FORKS_KEPT_MAX"):
+        new_batch(alias, delivery, epoch, State.FORK)
+        kept = True
+    _fork_alarm(alias, delivery, epoch, header.number, delivery.hash)
+    refusal = BatchFork(device=header.device, number=header.number, kept=kept)
+    return Placed("fork", epoch.head_number + 1, refusal=refusal)
+
+
+def _fork_alarm(alias: str, delivery: Delivery, epoch: IncomingEpoch, number: int, hash_hex: str) -> None:
+    name = delivery.device.name
+    raise_alarm(
+        alias,
+        delivery.device,
+        "batch_fork",
+        f"Batch {number} of device '{name}' came in two versions: the device was cloned or restored. Find out which "
+        "copy is in use, then run add_device here and enrol there.",
+        {"epoch": epoch.epoch, "number": number, "hash": hash_hex},
+    )
