@@ -1,0 +1,1 @@
+"""Who may push: one-time codes, certificates and tokens, revocation. The server's side."""

@@ -1,0 +1,169 @@
+"""Every error as application/problem+json (RFC 9457), with a stable code and the next step.
+
+Nothing of the inside gets out: no stack, no SQL, no field values.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, NamedTuple
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import OperationalError
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from sync_api.exceptions import SyncError
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+BUSY_SECONDS = 5
+
+
+class Problem(NamedTuple):
+    """What an answer with this code always says."""
+
+    status: int
+    title: str
+    next_step: str
+
+
+RESEND = "Send the stored batch again, unchanged."
+ENROL_AGAIN = "Run `add_device` on the server and `enrol` on the device with the new code."
+READ_SCHEMA = "Compare the request with /api/v1/schema/."
+
+PROBLEMS: dict[str, Problem] = {
+    # any request
+    "not_found": Problem(404, "There is nothing at this address", READ_SCHEMA),
+    "method_not_allowed": Problem(405, "This address does not take this method", READ_SCHEMA),
+    "unsupported_media_type": Problem(415, "This content type is not taken here", READ_SCHEMA),
+    "malformed_json": Problem(400, "The body is not JSON", READ_SCHEMA),
+    "invalid_request": Problem(400, "The request is not valid", READ_SCHEMA),
+    "body_too_large": Problem(413, "The body is too large", READ_SCHEMA),
+    "not_authenticated": Problem(401, "A device's token is needed", "Send it as `Authorization: Bearer TOKEN`."),
+    "token_unknown": Problem(401, "The token is not known or has been replaced", ENROL_AGAIN),
+    "permission_denied": Problem(403, "Not permitted", "Ask the server's operator."),
+    "throttled": Problem(429, "Too many requests", "Wait as long as Retry-After says."),
+    "server_busy": Problem(503, "The server is busy", "Wait as long as Retry-After says, then send again."),
+    "internal_error": Problem(500, "The server failed", "Send again later; tell the operator if it stays so."),
+    # batches
+    "malformed_envelope": Problem(400, "The bytes are not a whole batch", RESEND),
+    "envelope_too_large": Problem(413, "The batch is too large", "Raise the named limit, or send smaller units."),
+    "erased_line_unproven": Problem(409, "A line is erased without proof", "Send the erasure order first."),
+    "bad_signature": Problem(403, "The signature does not fit", RESEND),
+    "key_unknown": Problem(403, "The key is not enrolled", ENROL_AGAIN),
+    "device_unknown": Problem(403, "The device is not enrolled", ENROL_AGAIN),
+    "device_revoked": Problem(403, "The device has been revoked", "Ask the server's operator."),
+    "wrong_device": Problem(403, "A device pushes only its own batches", "Carry others' batches with a relay."),
+    "batch_fork": Problem(409, "Another batch has this place", ENROL_AGAIN),
+    "epoch_closed": Problem(409, "A newer epoch has begun", "Take the old copy out of use, or enrol it anew."),
+    "epoch_unknown": Problem(409, "The epoch does not fit", ENROL_AGAIN),
+    "sequence_mismatch": Problem(409, "The batch does not continue the one before", ENROL_AGAIN),
+    "early_limit": Problem(409, "Too much waits behind a gap", "Send the batch named by `expected` first."),
+    # enrolment
+    "code_mistyped": Problem(400, "The code was mistyped", "Read the code again, word by word."),
+    "code_refused": Problem(403, "The code is not valid", "Ask the operator for a new code."),
+    "proof_invalid": Problem(400, "The request is not signed with its key", "Run `enrol` again on the device."),
+    "key_taken": Problem(409, "The key cannot be used", "Run `enrol` again with --new-key."),
+    "device_name_differs": Problem(409, "The code is for another device", "Set SYNC_DEVICE to the code's device."),
+}
+SYNC_ERROR = Problem(400, "The request was refused", "Read `detail`.")
+
+
+def problem(code: str, detail: str, *, status_code: int | None = None, **facts: Any) -> dict[str, Any]:
+    """The body of an answer. `facts` are added as members of their own."""
+    known = PROBLEMS.get(code, SYNC_ERROR)
+    return {
+        "type": f"urn:syncserver:problem:{code}",
+        "title": known.title,
+        "status": status_code or known.status,
+        "code": code,
+        "detail": detail,
+        "next_step": known.next_step,
+        **facts,
+    }
+
+
+def problem_response(
+    code: str, detail: str, *, status_code: int | None = None, headers: dict[str, str] | None = None, **facts: Any
+) -> Response:
+    body = problem(code, detail, status_code=status_code, **facts)
+    return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's exception handler for the views of this package."""
+    if isinstance(error, SyncError):
+        return _sync_problem(error)
+    if isinstance(error, Http404):
+        return problem_response("not_found", "There is nothing at this address.")
+    if isinstance(error, PermissionDenied):
+        return problem_response("permission_denied", "This is not permitted.")
+    if isinstance(error, RequestDataTooBig):
+        return problem_response("body_too_large", "The body is larger than this address takes.")
+    if isinstance(error, SuspiciousOperation):
+        return problem_response("invalid_request", "The request is not valid.")
+    if isinstance(error, exceptions.APIException):
+        return _api_problem(error, context)
+    return _failure(error)
+
+
+def _sync_problem(error: SyncError) -> Response:
+    expected = getattr(error, "expected", None)
+    facts = {} if expected is None else {"expected": expected}
+    return problem_response(error.code, str(error), **facts)
+
+
+def _api_problem(error: exceptions.APIException, context: dict[str, Any]) -> Response:
+    headers: dict[str, str] = {}
+    if isinstance(error, exceptions.Throttled):
+        headers["Retry-After"] = str(math.ceil(error.wait or 1))
+        return problem_response("throttled", "Too many requests came from this address.", headers=headers)
+    if isinstance(error, exceptions.ValidationError):
+        fields = error.get_full_details() if isinstance(error.detail, dict) else {}
+        return problem_response("invalid_request", "These members are not valid.", errors=_field_codes(fields))
+    if isinstance(error, exceptions.MethodNotAllowed):
+        view = context.get("view")
+        headers["Allow"] = ", ".join(view.allowed_methods) if isinstance(view, APIView) else ""
+    if auth_header := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = auth_header
+    code = _api_code(error)
+    return problem_response(code, str(error.detail), status_code=error.status_code, headers=headers)
+
+
+def _api_code(error: exceptions.APIException) -> str:
+    if isinstance(error, exceptions.ParseError):
+        return "malformed_json"
+    codes = error.get_codes()
+    if isinstance(codes, str) and codes in PROBLEMS:
+        return codes
+    return {405: "method_not_allowed", 404: "not_found", 415: "unsupported_media_type", 401: "not_authenticated"}.get(
+        error.status_code, "invalid_request"
+    )
+
+
+def _field_codes(details: Any) -> dict[str, list[str]]:
+    """Which members are wrong and how; never their values."""
+    return {
+        str(name): [str(one.get("code", "invalid")) for one in found if isinstance(one, dict)]
+        for name, found in details.items()
+        if isinstance(found, list)
+    }
+
+
+def _failure(error: Exception) -> Response:
+    if isinstance(error, OperationalError):
+        logger.warning("The database was not available", extra={"error": type(error).__name__}, exc_info=error)
+        return problem_response(
+            "server_busy", "The database did not answer in time.", headers={"Retry-After": str(BUSY_SECONDS)}
+        )
+    logger.error("A request failed", extra={"error": type(error).__name__}, exc_info=error)
+    return problem_response(
+        "internal_error",
+        "Something failed on the server. Nothing was stored.",
+        status_code=status.HTTP_500_INTERNAL_SERVER_ERROR,
+    )
