@@ -19,9 +19,10 @@ from sync_api.transactions import immediate
 
 
 class Bound(NamedTuple):
-    """Where to stop: after this sequence of this batch."""
+    """Where to stop: after this sequence of this batch of this epoch (its ordinal)."""
 
-    batch_id: int
+    epoch: int
+    number: int
     sequence: int
 
 

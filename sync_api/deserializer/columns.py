@@ -266,10 +266,7 @@ def decimal_decoder(field: Any, storage: str, *, on_sqlite: bool) -> Decode:
         numbers = list(map(read, column))
         if on_sqlite and digits > SQLITE_DECIMAL_DIGITS:
             must(all(as_read_from_sqlite(str(number)) == number for number in numbers))
-        return [
-            "NaN" if number.is_nan() else format_number(number, digits, field.decimal_places)
-            for number in numbers
-        ]
+        return ["NaN" if number.is_nan() else format_number(number, digits, field.decimal_places) for number in numbers]
 
     return whole
 

@@ -50,15 +50,11 @@ def consume(
         try:
             if retry:
                 retry_device(alias, device_id, report, committed_by=committed_by)
-            consume_device(
-                alias, device_id, report, until=until, committed_by=committed_by, progress=progress
-            )
+            consume_device(alias, device_id, report, until=until, committed_by=committed_by, progress=progress)
             report.parked_open = open_units(alias, device_id).count()
         except Error as error:
             report.error = sentence_of(error)
-            logger.error(
-                "consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__}
-            )
+            logger.error("consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__})
     return ConsumeReport(reports)
 
 
@@ -77,12 +73,12 @@ def consume_device(
                 report.is_busy = True
                 return
             batch = next_batch(alias, device_id)
-            if batch is None:
+            if batch is None or is_beyond(until, batch):
                 return
             lines = consume_batch(alias, device, batch, report, until=until, committed_by=committed_by)
         if progress is not None:
             progress(lines)
-        if until is not None and batch.pk == until.batch_id:
+        if until is not None and until[:2] == (batch.epoch.ordinal, batch.number):
             return
 
 
@@ -99,7 +95,8 @@ def consume_batch(
     now = timezone.now()
     epoch = batch.epoch
     report.add(open_epoch(alias, device, epoch, committed_by=committed_by, now=now))
-    sequence = until.sequence if until is not None and until.batch_id == batch.pk else None
+    is_last = until is not None and until[:2] == (epoch.ordinal, batch.number)
+    sequence = until.sequence if until is not None and is_last else None
     lines = pending_lines(alias, batch.pk, until=sequence)
     work = work_of(alias, device, batch, committed_by=committed_by)
     settled = settle(work, lines, held_records(alias, batch))
@@ -115,6 +112,10 @@ def consume_batch(
     report.parked += len(settled.waiting)
     report.add(settled.changes)
     return len(lines)
+
+
+def is_beyond(until: Bound | None, batch: IncomingBatch) -> bool:
+    return until is not None and (batch.epoch.ordinal, batch.number) > until[:2]
 
 
 def work_of(alias: str, device: Device, batch: IncomingBatch, *, committed_by: str) -> Work:

@@ -77,9 +77,7 @@ def decode_group(
 ) -> None:
     table = decoder.table
     if decoder.trouble or table is None:
-        decoded.troubles.update(
-            zip(numbers, repeat(decoder.trouble or troubles.unknown_model(decoder.label)))
-        )
+        decoded.troubles.update(zip(numbers, repeat(decoder.trouble or troubles.unknown_model(decoder.label))))
         return
     if action not in ACTIONS:
         for number in numbers:
@@ -93,13 +91,11 @@ def decode_group(
         values: Any = repeat(None)
         keys = decode_field(decoded, decoder, decoder.fields[decoder.key], columns, lines, numbers)
     else:
-        decoded_columns = [
-            decode_field(decoded, decoder, field, columns, lines, numbers) for field in decoder.fields
-        ]
+        decoded_columns = [decode_field(decoded, decoder, field, columns, lines, numbers) for field in decoder.fields]
         values = zip(*decoded_columns, strict=True)
         keys = decoded_columns[decoder.key]
     stamps = [Stamp._make(lines[number][8:]) for number in numbers]
-    changes = map(Change, repeat(action), repeat(table), keys, values, stamps)
+    changes: Iterator[Change] = map(Change, repeat(action), repeat(table), keys, values, stamps)  # type: ignore[arg-type]
     for number, change in zip(numbers, changes, strict=False):
         decoded.changes[number] = change
     for number in decoded.troubles.keys() & set(numbers) if decoded.troubles else ():

@@ -30,9 +30,7 @@ def follow(
     the others go on. With more than one worker, each is a process of its own.
     """
     if workers > 1:
-        processes = [
-            spawning().Process(target=follow_alone, args=(alias, device), daemon=True) for _ in range(workers)
-        ]
+        processes = [spawning().Process(target=follow_alone, args=(alias, device), daemon=True) for _ in range(workers)]
         for process in processes:
             process.start()
         for process in processes:
@@ -64,9 +62,7 @@ def follow_alone(alias: str, device: str | None) -> None:
 def in_workers(alias: str, device: str | None, workers: int) -> ConsumeReport:
     """One run in several processes: each takes the devices that no other one is at. Their reports, added up."""
     with ProcessPoolExecutor(workers, mp_context=spawning(), initializer=django.setup) as pool:
-        reports = [
-            future.result() for future in [pool.submit(consume, alias, device) for _ in range(workers)]
-        ]
+        reports = [future.result() for future in [pool.submit(consume, alias, device) for _ in range(workers)]]
     merged: dict[str, DeviceReport] = {}
     for report in reports:
         for part in report.devices:

@@ -34,9 +34,7 @@ def show_unit(alias: str, unit_id: int) -> dict[str, Any]:
         "ignored_by": unit.ignored_by,
         "ignored_reason": unit.ignored_reason,
         "dependants": list(unit.dependants.using(alias).order_by("id").values_list("id", flat=True)),
-        "transactions": [
-            transaction_facts(line, unit.batch.header["models"]) for line in lines.order_by("sequence")
-        ],
+        "transactions": [transaction_facts(line, unit.batch.header["models"]) for line in lines.order_by("sequence")],
     }
 
 
@@ -81,11 +79,7 @@ def list_text(units: list[dict[str, Any]]) -> str:
 
 
 def show_text(unit: dict[str, Any]) -> str:
-    lines = [
-        f"{name}: {value}"
-        for name, value in unit.items()
-        if name != "transactions" and value not in ("", None)
-    ]
+    lines = [f"{name}: {value}" for name, value in unit.items() if name != "transactions" and value not in ("", None)]
     for line in unit["transactions"]:
         lines.append(f"  {line['action']} {line['record']} by {line['user']} on {line['producer']}")
         lines.extend(f"      {name} = {value!r}" for name, value in line["values"].items())

@@ -40,9 +40,7 @@ def retry_device(alias: str, device_id: int, report: DeviceReport, *, committed_
             retry_batch(alias, device, batch_id, report, committed_by=committed_by)
 
 
-def retry_batch(
-    alias: str, device: Device, batch_id: int, report: DeviceReport, *, committed_by: str
-) -> None:
+def retry_batch(alias: str, device: Device, batch_id: int, report: DeviceReport, *, committed_by: str) -> None:
     """Try the parked units of one batch. Call inside the device's claim."""
     units = open_units(alias, device.pk).filter(batch=batch_id)
     if not units.filter(Q(blocked_by=None) | ~Q(blocked_by__state=PARKED)).exists():
@@ -63,15 +61,19 @@ def retry_batch(
     report.add(settled.changes)
 
 
-def retry_parked(alias: str, unit_id: int | None = None, *, committed_by: str = "") -> list[DeviceReport]:
-    """Try parked units again: the device's of unit `unit_id`, or everybody's. ParkedUnitUnknown if there is none.
+def retry_parked(
+    alias: str, unit_id: int | None = None, *, device: str | None = None, committed_by: str = ""
+) -> list[DeviceReport]:
+    """Try parked units again: of the device of unit `unit_id`, of the device of that name, or everybody's.
 
-    Opens its own transactions, one per batch.
+    Opens its own transactions, one per batch. ParkedUnitUnknown if `unit_id` is not parked.
     """
     committed_by = committed_by or conf.alias_settings(alias).device
     units = open_units(alias)
     if unit_id is not None:
         units = units.filter(device=find_unit(alias, unit_id).device_id)
+    if device is not None:
+        units = units.filter(device__name=device)
     reports = []
     for device_id, name in dict.fromkeys(units.values_list("device_id", "device__name")):
         report = DeviceReport(name)

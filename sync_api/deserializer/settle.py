@@ -57,9 +57,7 @@ def settle(work: Work, lines: Sequence[Line], held: Mapping[Record, int]) -> Set
 
 
 class Settlement:
-    def __init__(
-        self, work: Work, lines: Sequence[Line], decoded: Decoded, held: Mapping[Record, int]
-    ) -> None:
+    def __init__(self, work: Work, lines: Sequence[Line], decoded: Decoded, held: Mapping[Record, int]) -> None:
         self.work = work
         self.lines = lines
         self.changes = decoded.changes
@@ -128,9 +126,7 @@ class Settlement:
             reference=work.reference,
             defaults={"app_version": work.header["app"]},
         )
-        return write(
-            work.alias, work.device, made, source, work.committed_by, work.header["app"], era=work.era
-        )
+        return write(work.alias, work.device, made, source, work.committed_by, work.header["app"], era=work.era)
 
     def isolate(self) -> bool:
         """Blame the units that the database refuses: write halves, and halves of what fails; then take all back."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 DEPLOY = "Deploy the study's version that has it (and run migrate), then consume again."
-DECIDE = (
-    "Correct the record on the device or the server, then `parked retry`, or `parked ignore` with a reason."
-)
+DECIDE = "Correct the record on the device or the server, then `parked retry`, or `parked ignore` with a reason."
 
 NEXT_STEPS: dict[str, str] = {
     "unknown_model": DEPLOY,
@@ -53,15 +51,11 @@ def other_kind(label: str, field: str, kind: str) -> Trouble:
 
 
 def wrong_value(label: str, key: str, field: str) -> Trouble:
-    return Trouble(
-        "wrong_value", f"The value of {field} in {label} {key} does not fit this server's field.", field
-    )
+    return Trouble("wrong_value", f"The value of {field} in {label} {key} does not fit this server's field.", field)
 
 
 def wrong_payload(label: str, key: str) -> Trouble:
-    return Trouble(
-        "wrong_value", f"The values of {label} {key} are not those that its description announces."
-    )
+    return Trouble("wrong_value", f"The values of {label} {key} are not those that its description announces.")
 
 
 def unsupported_action(label: str, key: str, action: str) -> Trouble:

@@ -59,9 +59,7 @@ class Units:
         """The records that a unit changes, each once."""
         return list(dict.fromkeys(record for line in self.by_number[unit] for record in touched(line)))
 
-    def waiting(
-        self, own: Mapping[int, tuple[Line, Trouble]], earlier: Mapping[Record, int]
-    ) -> dict[int, Parked]:
+    def waiting(self, own: Mapping[int, tuple[Line, Trouble]], earlier: Mapping[Record, int]) -> dict[int, Parked]:
         """The units that must wait, given those with a trouble of their own and the records held back earlier.
 
         `earlier` names the parked unit (its id) that holds a record. In order: a unit waits behind the first

@@ -25,9 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *, action: str, unit: int | None, **options: Any) -> str:
         if unit is None and action in ("show", "ignore"):
-            raise CommandError(
-                f"Say which unit: `parked {action} NUMBER`. See the numbers with `parked list`."
-            )
+            raise CommandError(f"Say which unit: `parked {action} NUMBER`. See the numbers with `parked list`.")
         try:
             return getattr(self, f"do_{action}")(unit, **options)  # type: ignore[no-any-return]
         except SyncError as error:

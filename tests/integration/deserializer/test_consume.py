@@ -27,9 +27,7 @@ def key(number: int) -> str:
 
 
 def shown(server: str, model: Any, *names: str) -> list[Any]:
-    return sorted(
-        model.mirror.using(server).filter(mirror_current=True, mirror_era="NOW").values_list(*names)
-    )
+    return sorted(model.mirror.using(server).filter(mirror_current=True, mirror_era="NOW").values_list(*names))
 
 
 def parked(server: str) -> list[tuple[str, str, str]]:
@@ -44,9 +42,7 @@ def person(number: int, **values: Any) -> dict[str, Any]:
     return {"id": key(number), "code": f"P{number}", "note": "", "place": None, "buddy": None} | values
 
 
-def test_inserts_updates_and_deletes_stand_in_the_mirror_as_they_were_made(
-    laptop9: Laptop, server: str
-) -> None:
+def test_inserts_updates_and_deletes_stand_in_the_mirror_as_they_were_made(laptop9: Laptop, server: str) -> None:
     laptop9.deliver(
         [insert(Place, **place(1)), insert(Place, **place(2))],
         [update(Place, **place(1, visitors=5))],
@@ -227,9 +223,7 @@ def test_an_unsupported_action_is_parked(laptop9: Laptop, server: str) -> None:
     assert parked(server) == [("unsupported_action", "matrix.place", "1")]
 
 
-def test_a_fresh_epoch_preserves_what_was_there_and_begins_its_keys_anew(
-    laptop9: Laptop, server: str
-) -> None:
+def test_a_fresh_epoch_preserves_what_was_there_and_begins_its_keys_anew(laptop9: Laptop, server: str) -> None:
     laptop9.deliver([insert(Place, **place(1, name="old life"))], [update(Place, **place(7))])
     consume(server)
     laptop9.begin()
@@ -244,9 +238,7 @@ def test_a_fresh_epoch_preserves_what_was_there_and_begins_its_keys_anew(
     assert parked(server) == [("record_missing", "matrix.place", "7")]
 
 
-def test_a_parked_unit_of_an_earlier_epoch_is_applied_to_that_epochs_era(
-    laptop9: Laptop, server: str
-) -> None:
+def test_a_parked_unit_of_an_earlier_epoch_is_applied_to_that_epochs_era(laptop9: Laptop, server: str) -> None:
     described = laptop9.describe(Symptom)
     laptop9.descriptions["matrix.symptom"] = described | {"label": "matrix.feeling"}
     laptop9.deliver([insert(Symptom, id=1, name="cough")])
@@ -259,15 +251,10 @@ def test_a_parked_unit_of_an_earlier_epoch_is_applied_to_that_epochs_era(
     batch.save(using=server)
     assert consume(server).total("released") == 1
     assert shown(server, Symptom, "id") == []
-    assert (
-        Symptom.mirror.using(server).get().mirror_era
-        == IncomingEpoch.objects.using(server).get(ordinal=1).era
-    )
+    assert Symptom.mirror.using(server).get().mirror_era == IncomingEpoch.objects.using(server).get(ordinal=1).era
 
 
-def test_a_continuing_epoch_skips_what_is_identical_and_parks_what_differs(
-    laptop9: Laptop, server: str
-) -> None:
+def test_a_continuing_epoch_skips_what_is_identical_and_parks_what_differs(laptop9: Laptop, server: str) -> None:
     laptop9.deliver([insert(Place, **place(1))], [insert(Place, **place(2))])
     consume(server)
     laptop9.begin(kind="continues", epoch=laptop9.epoch.epoch, number=1, hash="1-1")
@@ -282,9 +269,7 @@ def test_a_continuing_epoch_skips_what_is_identical_and_parks_what_differs(
     assert shown(server, Place, "id", "visitors") == [(1, 0), (2, 0), (3, 0)]
 
 
-def test_ignoring_needs_a_reason_keeps_the_original_and_frees_the_dependants(
-    laptop9: Laptop, server: str
-) -> None:
+def test_ignoring_needs_a_reason_keeps_the_original_and_frees_the_dependants(laptop9: Laptop, server: str) -> None:
     from sync_api.exceptions import ParkedUnitUnknown, ReasonMissing
 
     laptop9.deliver([insert(Place, **place(1, visitors="many"))], [insert(Person, **person(1, place=1))])
@@ -316,9 +301,7 @@ def test_a_retry_in_vain_is_counted_and_leaves_what_waits_behind_alone(laptop9: 
 
 def test_statements_of_a_batch_do_not_depend_on_its_length(laptop9: Laptop, server: str) -> None:
     def statements(first: int, lines: int) -> int:
-        people = [
-            [insert(Person, **person(number, place=number))] for number in range(first, first + lines // 2)
-        ]
+        people = [[insert(Person, **person(number, place=number))] for number in range(first, first + lines // 2)]
         places = [[insert(Place, **place(number))] for number in range(first, first + lines // 2)]
         laptop9.deliver(*[unit for pair in zip(places, people, strict=True) for unit in pair])
         with CaptureQueriesContext(connections[server]) as queries:
