@@ -6,6 +6,8 @@ from pathlib import Path
 
 import environ
 
+from sync_api.conf import LIMITS
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 WORK_DIR = Path.cwd()
 
@@ -27,6 +29,9 @@ SYNC_DEVICE = env.str("SYNC_DEVICE", default="")
 SYNC_APPS = env.list("SYNC_APPS", default=[])
 SYNC_APP_VERSION = env.str("SYNC_APP_VERSION", default="0.1.0")
 SYNC_KEY_DIR = env.str("SYNC_KEY_DIR", default=str(WORK_DIR / "keys"))
+for _name, _default in LIMITS.items():
+    if _name in env.ENVIRON:
+        globals()[_name] = env.float(_name) if isinstance(_default, float) else env.int(_name)
 ALLOW_MODEL_SERIALIZATION = env.bool("ALLOW_MODEL_SERIALIZATION", default=True)
 
 INSTALLED_APPS = [
@@ -93,7 +98,7 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = env.str("STATIC_ROOT", default=str(WORK_DIR / "staticfiles"))
+STATIC_ROOT = env.str("STATIC_ROOT", default="") or None  # without it, files are served from the packages
 MEDIA_URL = "media/"
 MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(WORK_DIR / "media"))
 WHITENOISE_USE_FINDERS = True

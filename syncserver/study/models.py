@@ -167,9 +167,7 @@ class Specimen(StudyModel):
 
     natural_key_fields = ("requisition_number",)
 
-    requisition_number = models.CharField(
-        max_length=10, unique=True, validators=[requisition_number_validator]
-    )
+    requisition_number = models.CharField(max_length=10, unique=True, validators=[requisition_number_validator])
     visit = models.ForeignKey(Visit, on_delete=models.PROTECT, related_name="specimens")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     drawn_at = models.DateTimeField()
