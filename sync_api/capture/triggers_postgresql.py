@@ -21,7 +21,7 @@ OUTGOING = "sync_api_outgoingtransaction"
 DURATION = (
     "((extract(year FROM {x}) * 365 + extract(month FROM {x}) * 30 + extract(day FROM {x})) * 86400000000"
     " + extract(hour FROM {x}) * 3600000000 + extract(minute FROM {x}) * 60000000"
-    " + extract(microseconds FROM {x}))::bigint"
+    " + extract(microseconds FROM {x}))"
 )
 FORMS = {
     "integer": "{x}",
