@@ -66,9 +66,7 @@ def correct(
             device=owner, kind=Source.Kind.CORRECTION, reference=uuid.uuid4().hex
         )
         (committed,) = write(using, owner, plan([change], current), source, user, "", era=era)
-    version: MirrorRow = table.mirror.objects.using(using).get(
-        pk=existing.pk if delete else committed.keys["added"][0]
-    )
+    version: MirrorRow = table.mirror.objects.using(using).get(pk=existing.pk if delete else committed.keys["added"][0])
     return version
 
 
@@ -101,9 +99,7 @@ def parameter(table: MirrorTable, name: str, value: Any, using: str) -> Any:
 def merged(table: MirrorTable, existing: Existing, changed: Mapping[str, Any]) -> tuple[Any, ...]:
     """The current values with the changed ones in their places."""
     assert existing.values is not None, "loaded with values"
-    values = tuple(
-        changed.get(name, value) for name, value in zip(table.columns, existing.values, strict=True)
-    )
+    values = tuple(changed.get(name, value) for name, value in zip(table.columns, existing.values, strict=True))
     if same_values(table, existing.values, values):
         raise NothingToCorrect(label=table.label)
     return values

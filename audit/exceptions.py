@@ -32,9 +32,7 @@ class UnknownDevice(AuditError):
 
     def __init__(self, *, device: object, alias: str) -> None:
         self.device = device
-        super().__init__(
-            f"No device {device!r} is registered in database '{alias}'. Register it with add_device."
-        )
+        super().__init__(f"No device {device!r} is registered in database '{alias}'. Register it with add_device.")
 
 
 class UnknownTimeline(AuditError):
@@ -85,8 +83,7 @@ class UnknownField(AuditError):
     def __init__(self, *, label: str, fields: Iterable[str], known: Iterable[str]) -> None:
         self.fields = sorted(fields)
         super().__init__(
-            f"{label} has no field to correct named {', '.join(self.fields)}. "
-            f"Its fields are: {', '.join(known)}."
+            f"{label} has no field to correct named {', '.join(self.fields)}. Its fields are: {', '.join(known)}."
         )
 
 
@@ -97,9 +94,7 @@ class InvalidValue(AuditError):
 
     def __init__(self, *, label: str, field: str, why: str) -> None:
         self.field = field
-        super().__init__(
-            f"The value for {label}.{field} does not fit: {why} Give a value the model itself accepts."
-        )
+        super().__init__(f"The value for {label}.{field} does not fit: {why} Give a value the model itself accepts.")
 
 
 class NoCurrentRecord(AuditError):
@@ -120,9 +115,7 @@ class DifferentRecords(AuditError):
     code = "different_records"
 
     def __init__(self, *, older: str, newer: str) -> None:
-        super().__init__(
-            f"{older} and {newer} are not versions of one record. Compare versions of the same record."
-        )
+        super().__init__(f"{older} and {newer} are not versions of one record. Compare versions of the same record.")
 
 
 class PlanHasFailures(AuditError):
@@ -132,8 +125,7 @@ class PlanHasFailures(AuditError):
 
     def __init__(self, *, failures: int) -> None:
         super().__init__(
-            f"The plan has {failures} failures and was not written. "
-            "Take the failed changes out and plan again."
+            f"The plan has {failures} failures and was not written. Take the failed changes out and plan again."
         )
 
 
@@ -143,6 +135,4 @@ class NothingToCorrect(AuditError):
     code = "nothing_to_correct"
 
     def __init__(self, *, label: str) -> None:
-        super().__init__(
-            f"The {label} already has these values, so nothing was written. Give the values to change."
-        )
+        super().__init__(f"The {label} already has these values, so nothing was written. Give the values to change.")

@@ -67,9 +67,7 @@ def key_type(table: MirrorTable, connection: BaseDatabaseWrapper) -> str:
     """The type keys are compared in. Not varchar(n): a cast to it would cut a longer key."""
     field = table.mirror._meta.get_field(table.key)
     assert isinstance(field, models.Field)
-    return (
-        "text" if isinstance(field, models.CharField | models.TextField) else str(field.db_type(connection))
-    )
+    return "text" if isinstance(field, models.CharField | models.TextField) else str(field.db_type(connection))
 
 
 @cache

@@ -28,9 +28,7 @@ def preserve_device(
     Only tables that the device ever wrote to are looked at. Done twice, the second time changes nothing.
     """
     lock_device(alias, device.pk)
-    written = (
-        TableChanges.objects.using(alias).filter(device=device).values_list("model", flat=True).distinct()
-    )
+    written = TableChanges.objects.using(alias).filter(device=device).values_list("model", flat=True).distinct()
     labels = set(written.order_by())
     tables = [table for table in mirror_tables() if table.label in labels]
     if not tables:

@@ -26,8 +26,7 @@ def same_values(table: MirrorTable, left: tuple[Any, ...], right: tuple[Any, ...
 @cache
 def meanings(table: MirrorTable) -> tuple[Callable[[Any], Any], ...]:
     return tuple(
-        MEANINGS.get(table.mirror._meta.get_field(name).get_internal_type(), as_it_is)
-        for name in table.columns
+        MEANINGS.get(table.mirror._meta.get_field(name).get_internal_type(), as_it_is) for name in table.columns
     )
 
 

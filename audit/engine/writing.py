@@ -72,9 +72,7 @@ def retire(commit: Commit, part: TablePlan, pks: Sequence[int]) -> None:
         (successor_pk(closing, pks), moment(closing.captured_at), *closing.stamp[2:5], pk)
         for pk, closing in part.retired.items()
     ]
-    ended = commit.store.retire(
-        part.table, rows, when=moment(commit.moment), committed_by=commit.committed_by
-    )
+    ended = commit.store.retire(part.table, rows, when=moment(commit.moment), committed_by=commit.committed_by)
     assert ended == len(rows), "the device's row is locked, so what was current still is"
 
 

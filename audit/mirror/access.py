@@ -18,7 +18,5 @@ class MirrorAccess:
 
     def __get__(self, instance: Any, owner: type[models.Model]) -> MirrorManager[Any]:
         if instance is not None:
-            raise AttributeError(
-                f"Read the mirror on the class: {owner.__name__}.mirror, not on an instance."
-            )
+            raise AttributeError(f"Read the mirror on the class: {owner.__name__}.mirror, not on an instance.")
         return self.mirror.objects  # type: ignore[attr-defined, no-any-return]

@@ -125,11 +125,7 @@ def names_in_the_way(model: type[models.Model]) -> list[str]:
     """Names of the model that the mirror needs for itself."""
     taken = []
     for field in mirrored_fields(model):
-        if (
-            field.name == "mirror"
-            or field.name.startswith("mirror_")
-            or str(field.column).lower() in OWN_COLUMNS
-        ):
+        if field.name == "mirror" or field.name.startswith("mirror_") or str(field.column).lower() in OWN_COLUMNS:
             taken.append(field.name)
     own = vars(model).get("mirror")
     if own is not None and not isinstance(own, MirrorAccess) and "mirror" not in taken:
@@ -139,9 +135,7 @@ def names_in_the_way(model: type[models.Model]) -> list[str]:
     return taken
 
 
-def mirror_meta(
-    model: type[models.Model], fields: list[models.Field[Any, Any]], references: frozenset[str]
-) -> type:
+def mirror_meta(model: type[models.Model], fields: list[models.Field[Any, Any]], references: frozenset[str]) -> type:
     """Table, the one-current-row constraint, and few indexes: client key, references, the model's order."""
     table = truncate_name(f"{model._meta.db_table}_mirror", TABLE_LENGTH_MAX)
     key = model._meta.pk
@@ -149,8 +143,7 @@ def mirror_meta(
     linked = [
         field.name
         for field in fields
-        if field is not key
-        and (field.name in references or (field.is_relation and not is_content_type(field)))
+        if field is not key and (field.name in references or (field.is_relation and not is_content_type(field)))
     ]
     return type(
         "Meta",
@@ -180,18 +173,14 @@ def mirror_meta(
     )
 
 
-def ordering_index(
-    model: type[models.Model], fields: list[models.Field[Any, Any]], table: str
-) -> list[models.Index]:
+def ordering_index(model: type[models.Model], fields: list[models.Field[Any, Any]], table: str) -> list[models.Index]:
     """An index for the model's own order (Meta.ordering), if it is one of plain columns of this table.
 
     It makes the first page of a list as of a moment take the same time however many versions there are.
     """
     ordering = model._meta.ordering
     names = {field.name for field in fields if not field.is_relation}
-    if not ordering or not all(
-        isinstance(term, str) and term.removeprefix("-") in names for term in ordering
-    ):
+    if not ordering or not all(isinstance(term, str) and term.removeprefix("-") in names for term in ordering):
         return []
     terms = [str(term) for term in ordering]
     key = model._meta.pk

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, ClassVar, cast
+from functools import cache
+from typing import Any, ClassVar, Self, cast
 
 from django.db import models
+from django.db.models.base import ModelState
 
 from audit.fields import RowIdField
 from audit.mirror.queryset import MirrorManager
@@ -78,6 +80,24 @@ class MirrorRow(models.Model):
     def __str__(self) -> str:
         return f"{self._meta.object_name} {self.mirror_pk}"
 
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> Self:
+        """A row as read: as Model.from_db, without the signals and the call per field, a third of its time."""
+        names = loaded_names(cls)
+        if options or len(values) != len(names):
+            return super().from_db(db, field_names, values, **options)
+        row = cls.__new__(cls)
+        state = ModelState()
+        state.adding, state.db = False, db
+        row.__dict__.update(zip(names, values, strict=True), _state=state)
+        return row
+
+
+@cache
+def loaded_names(mirror: type[MirrorRow]) -> tuple[str, ...]:
+    """The attributes of a row without deferred fields, in the order in which they are read."""
+    return tuple(field.attname for field in mirror._meta.concrete_fields)
+
 
 OWN_COLUMNS = frozenset(field.column for field in MirrorRow._meta.local_fields)
 
@@ -87,9 +107,7 @@ def mirrored_fields(model: type[models.Model]) -> list[models.Field[Any, Any]]:
     return list(model._meta.local_concrete_fields)
 
 
-def plain_field(
-    field: models.Field[Any, Any], *, references: Collection[str], key: bool
-) -> models.Field[Any, Any]:
+def plain_field(field: models.Field[Any, Any], *, references: Collection[str], key: bool) -> models.Field[Any, Any]:
     """A copy of `field` that holds its value and nothing else: nullable (but the key), and unlinked."""
     plain = text_of_reference(field) if field.name in references else plain_value(field)
     plain.null = not key

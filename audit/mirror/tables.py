@@ -75,7 +75,5 @@ def table_for(source: type[models.Model]) -> MirrorTable:
 
 def mirror_tables() -> list[MirrorTable]:
     """Every mirror table of the installed apps, in order of the models' labels."""
-    sources = [
-        model for model in apps.get_models(include_auto_created=True) if "mirror_model" in vars(model._meta)
-    ]
+    sources = [model for model in apps.get_models(include_auto_created=True) if "mirror_model" in vars(model._meta)]
     return sorted((table_for(model) for model in sources), key=lambda table: table.label)

@@ -93,8 +93,6 @@ class TableChanges(models.Model):
         for kind, words in KINDS_OF_CHANGE.items():
             keys = self.keys.get(kind)
             if keys:
-                shown = ", ".join(map(str, keys[:keys_max])) + (
-                    ", ..." if len(keys) > len(keys[:keys_max]) else ""
-                )
+                shown = ", ".join(map(str, keys[:keys_max])) + (", ..." if len(keys) > len(keys[:keys_max]) else "")
                 parts.append(f"{len(keys)} {words}, PKs [{shown}]")
         return f"{self.model} ({'; '.join(parts) or 'no change'})"

@@ -12,8 +12,7 @@ DEVICE_NAME_LENGTH_MAX = 64
 
 device_name_validator = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
-    "A device name is 1 to 64 letters, digits, dots, hyphens or underscores, "
-    "and begins with a letter or digit.",
+    "A device name is 1 to 64 letters, digits, dots, hyphens or underscores, and begins with a letter or digit.",
     code="device_name",
 )
 
@@ -30,9 +29,7 @@ class Device(models.Model):
         LOG = "log", "delivers a log of changes"
         STATE = "state", "uploads its tables"
 
-    name = models.CharField(
-        max_length=DEVICE_NAME_LENGTH_MAX, unique=True, validators=[device_name_validator]
-    )
+    name = models.CharField(max_length=DEVICE_NAME_LENGTH_MAX, unique=True, validators=[device_name_validator])
     friendly_name = models.CharField(max_length=200, blank=True)
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.CLIENT)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.LOG)

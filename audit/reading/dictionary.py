@@ -80,9 +80,7 @@ def data_dictionary(alias: str) -> list[Entry]:
 def table_entries(table: MirrorTable, alias: str) -> Iterator[Entry]:
     own = {field.name for field in MirrorRow._meta.local_fields}
     for field in table.mirror._meta.local_concrete_fields:
-        written_by, meaning = (
-            MEANINGS[field.name] if field.name in own else (DEVICE, field_meaning(table, field.name))
-        )
+        written_by, meaning = MEANINGS[field.name] if field.name in own else (DEVICE, field_meaning(table, field.name))
         yield Entry(
             model=table.label,
             table=table.name,

@@ -44,9 +44,7 @@ class RecordChange:
 def diff(older: MirrorRow, newer: MirrorRow) -> RecordChange: ...
 @overload
 def diff(older: MirrorQuerySet, newer: MirrorQuerySet) -> list[RecordChange]: ...
-def diff(
-    older: MirrorRow | MirrorQuerySet, newer: MirrorRow | MirrorQuerySet
-) -> RecordChange | list[RecordChange]:
+def diff(older: MirrorRow | MirrorQuerySet, newer: MirrorRow | MirrorQuerySet) -> RecordChange | list[RecordChange]:
     """What changed from `older` to `newer`: two versions of a record, or two states (querysets) of a mirror.
 
     `diff(*Visit.mirror.history("laptop-1", key)[:2])`, or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import datetime, timedelta
 
 import pytest
@@ -306,3 +307,11 @@ def test_one_current_version_is_a_constraint_of_the_database(server, device):
     with pytest.raises(IntegrityError), transaction.atomic(using=server):
         row.save(using=server, force_insert=True)
     assert Device.objects.using(server).filter(pk=device.pk).exists()
+
+
+def test_rows_are_whole_model_instances(server, device):
+    row = Letter.mirror.using(server).select_related("mirror_device").current().get()
+    assert (row.mirror_device, row._state.db, row._state.adding) == (device, server, False)
+    assert Letter.mirror.using(server).only("text").get(pk=row.pk).mirror_era == "NOW"
+    assert row == Letter.mirror.using(server).defer("text").get(pk=row.pk)
+    assert pickle.loads(pickle.dumps(row)).mirror_captured_at == row.mirror_captured_at == at(10)
