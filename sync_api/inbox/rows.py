@@ -71,7 +71,7 @@ class EffectiveRows:
         self.effective = effective = max(self.effective, unit[-1].captured_at)
         batch_id, labels, producers = self.batch_id, self.labels, self.header.producers
         for place, line in enumerate(unit, sequence):
-            user, reason, previous, key = line.user, line.reason, line.previous_pk, line.key
+            user, reason, previous, key = line.user, line.reason, line.previous_key, line.key
             if not isinstance(key, str):
                 key = str(key)
             for text in (user, reason, previous, key):

@@ -1,3 +1,16 @@
-from django.urls import URLPattern
+"""The addresses below the prefix that a project gives them; `/api/v1/` by `sync_api.urls`."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path, re_path
+
+from sync_api.rest import description, views
+
+app_name = "sync_api"
+urlpatterns = [
+    path("enrolments", views.Enrolments.as_view(), name="enrolments"),
+    path("batches", views.Batches.as_view(), name="batches"),
+    path("devices/me", views.OwnDevice.as_view(), name="own-device"),
+    path("server", views.Server.as_view(), name="server"),
+    path("schema/", description.Description.as_view(), name="schema"),
+    path("schema/page/", description.page, name="schema-page"),
+    re_path(r"", views.Nothing.as_view(), name="nothing"),
+]

@@ -1,0 +1,135 @@
+"""Delivers stored batches and keeps the server's receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+
+from sync_api.client.http import Server
+from sync_api.exceptions import NotTheServer, ReceiptInvalid, ServerRefused
+from sync_api.failpoints import failpoint
+from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
+from sync_api.transactions import immediate
+from sync_api.wire.certificates import RECEIPT, is_signed_by
+
+if TYPE_CHECKING:
+    from sync_api.client.push import PushReport
+
+BATCH_TYPE = "application/vnd.syncserver.batch"
+HELD = "held"
+EPOCH_ENDED = frozenset({"batch_fork", "epoch_closed", "sequence_mismatch", "epoch_unknown"})
+"""Refusals that end an epoch: for an earlier one the device goes on, its present one needs a new enrolment."""
+
+
+class Deliverer:
+    """Sends batches of one device in order, within one push."""
+
+    def __init__(
+        self, alias: str, device: LocalDevice, server: Server, report: PushReport, progress: Callable[[int], None]
+    ) -> None:
+        self.alias = alias
+        self.device = device
+        self.server = server
+        self.report = report
+        self.progress = progress
+
+    def send_stored(self) -> None:
+        """Send what is sealed and has no receipt, in order: earlier epochs first."""
+        for epoch in self._epochs():
+            try:
+                for number in self._unreceipted(epoch):
+                    self.send(self._batch(epoch, number))
+            except ServerRefused as error:
+                if error.code not in EPOCH_ENDED or epoch == self.device.epoch:
+                    raise
+                self.report.closed_epochs.append(epoch)
+
+    def send(self, batch: OutgoingBatch) -> None:
+        """Send one batch and keep its receipt; where the server lacks earlier ones, send those first."""
+        body = self._post(batch)
+        expected = body.get("expected")
+        if body.get("state") == "early" and isinstance(expected, int):
+            if not 1 <= expected < batch.number:
+                raise NotTheServer(url=self.server.url, status=202)
+            self._send_again(batch, expected)
+            return
+        self._keep(batch, body)
+
+    def _send_again(self, batch: OutgoingBatch, expected: int) -> None:
+        """The server's head is behind ours (restored from a backup): send from there, as stored."""
+        for number in range(expected, batch.number + 1):
+            earlier = self._batch(batch.epoch, number)
+            body = self._post(earlier)
+            if body.get("state") == "early":
+                raise NotTheServer(url=self.server.url, status=202)
+            self._keep(earlier, body)
+
+    def ask(self) -> None:
+        """With nothing to send: ask what the server holds, and send again what it has lost."""
+        body = self.server.get("devices/me").body
+        epochs = {one.get("epoch"): one for one in body.get("epochs", []) if isinstance(one, dict)}
+        own: dict[str, Any] = epochs.get(self.device.epoch, {})
+        head = own.get("head_number", 0)
+        self.report.applied_number = own.get("consumed_number", 0)
+        self.report.parked = body.get("parked")
+        LocalDevice.objects.using(self.alias).filter(pk=self.device.pk).update(
+            applied_number=self.report.applied_number
+        )
+        last = self._batches(self.device.epoch).order_by("-number").values_list("number", flat=True).first()
+        if last is not None and isinstance(head, int) and head < last:
+            self._send_again(self._batch(self.device.epoch, last), head + 1)
+
+    def _post(self, batch: OutgoingBatch) -> dict[str, Any]:
+        failpoint("push.before_send")
+        body = self.server.post("batches", bytes(batch.content), BATCH_TYPE).body
+        failpoint("push.after_answer")
+        if (body.get("epoch"), body.get("number"), body.get("hash")) != (batch.epoch, batch.number, batch.hash):
+            raise NotTheServer(url=self.server.url, status=200)
+        return body
+
+    def _keep(self, batch: OutgoingBatch, body: dict[str, Any]) -> None:
+        """Check the receipt and mark the batch's transactions. Opens its own transaction; may run twice."""
+        receipt = checked_receipt(body.get("receipt"), self.device, batch)
+        with immediate(self.alias):
+            OutgoingBatch.objects.using(self.alias).filter(pk=batch.pk).update(receipts={HELD: receipt})
+            sent = OutgoingTransaction.objects.using(self.alias).filter(
+                id__gte=batch.first_id, id__lte=batch.last_id, device=self.device.name
+            )
+            sent = sent.filter(batch_epoch=batch.epoch, batch_number=batch.number)
+            sent.update(is_consumed_server=True)
+            LocalDevice.objects.using(self.alias).filter(
+                pk=self.device.pk, epoch=batch.epoch, acknowledged_number__lt=batch.number
+            ).update(acknowledged_number=batch.number)
+        failpoint("push.after_receipt")
+        self.report.batches += 1
+        self.report.transactions += batch.lines
+        self.report.bytes += batch.size
+        self.progress(batch.lines)
+
+    def _batches(self, epoch: str) -> QuerySet[OutgoingBatch]:
+        return OutgoingBatch.objects.using(self.alias).filter(device=self.device, epoch=epoch)
+
+    def _batch(self, epoch: str, number: int) -> OutgoingBatch:
+        return self._batches(epoch).get(number=number)
+
+    def _epochs(self) -> list[str]:
+        """Epochs with batches that have no receipt, in order; the present one last."""
+        pending = OutgoingBatch.objects.using(self.alias).filter(device=self.device, receipts={})
+        found = list(dict.fromkeys(pending.order_by("id").values_list("epoch", flat=True)))
+        return sorted(found, key=lambda epoch: epoch == self.device.epoch)
+
+    def _unreceipted(self, epoch: str) -> Iterator[int]:
+        pending = self._batches(epoch).filter(receipts={}).order_by("number")
+        yield from list(pending.values_list("number", flat=True))
+
+
+def checked_receipt(receipt: Any, device: LocalDevice, batch: OutgoingBatch) -> dict[str, Any]:
+    """The receipt, if it is the pinned server's word about this batch. Raises ReceiptInvalid."""
+    if not is_signed_by(RECEIPT, receipt, device.server_key):
+        raise ReceiptInvalid(what="its signature is not that of the server this device enrolled with")
+    said = tuple(receipt.get(name) for name in ("kind", "device", "epoch", "number", "hash"))
+    if said != (HELD, device.name, batch.epoch, batch.number, batch.hash):
+        raise ReceiptInvalid(what="it speaks of another batch")
+    return dict(receipt)

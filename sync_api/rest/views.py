@@ -1,0 +1,196 @@
+"""The REST interface. It stores batches and never applies them; every error is a problem+json."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.utils import timezone
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.views import APIView
+
+from audit.models import Device
+from sync_api import conf
+from sync_api.enrolment.registration import enrol_device, server_identity
+from sync_api.enrolment.requests import read_request
+from sync_api.exceptions import MalformedEnvelope
+from sync_api.failpoints import failpoint
+from sync_api.inbox import accept, head_receipt
+from sync_api.models import IncomingEpoch, ParkedUnit
+from sync_api.rest import problems
+from sync_api.rest.authentication import IsDevice, TokenAuthentication
+from sync_api.rest.parsers import BATCH_MEDIA_TYPE, AlwaysJSON, BatchParser, StrictJSONParser
+from sync_api.rest.serializers import (
+    AcceptedSerializer,
+    DeviceSerializer,
+    EnrolledSerializer,
+    EnrolmentRequestSerializer,
+    ProblemSerializer,
+    ServerSerializer,
+)
+
+
+def problem_answers(*statuses: int) -> dict[Any, Any]:
+    """For the OpenAPI description: these statuses answer with a problem."""
+    return {
+        (status, problems.CONTENT_TYPE): OpenApiResponse(ProblemSerializer, description="A problem; see `code`.")
+        for status in statuses
+    }
+
+
+class SyncView(APIView):
+    """Settings of all views, so that a foreign project's REST_FRAMEWORK settings do not matter."""
+
+    authentication_classes: ClassVar[Any] = [TokenAuthentication]
+    permission_classes: ClassVar[Any] = [IsDevice]
+    parser_classes: ClassVar[Any] = [StrictJSONParser]
+    renderer_classes: ClassVar[Any] = [JSONRenderer]
+    throttle_classes: ClassVar[Any] = []
+    content_negotiation_class = AlwaysJSON
+    versioning_class = None
+    schema = AutoSchema()
+
+    def get_exception_handler(self) -> Any:
+        return problems.handle_exception
+
+
+class EnrolmentThrottle(SimpleRateThrottle):
+    """Attempts per address and minute (`SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX`), kept in Django's cache."""
+
+    scope = "sync_enrolment"
+
+    def get_rate(self) -> str:
+        return f"{conf.limit('SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX')}/min"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str:
+        return f"sync_enrolment:{self.get_ident(request)}"
+
+
+class Enrolments(SyncView):
+    """Enrol a device with its one-time code."""
+
+    authentication_classes: ClassVar[Any] = []
+    permission_classes: ClassVar[Any] = [AllowAny]
+    throttle_classes: ClassVar[Any] = [EnrolmentThrottle]
+
+    @extend_schema(
+        operation_id="enrol",
+        request=EnrolmentRequestSerializer,
+        responses={201: EnrolledSerializer, **problem_answers(400, 403, 409, 413, 415, 429)},
+    )
+    def post(self, request: Request) -> Response:
+        """Exchange a one-time code for a certificate and a token.
+
+        The request is signed with the device's key. The same key may ask again while the code is valid.
+        """
+        serializer = EnrolmentRequestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        enrolled = enrol_device(conf.server_alias(), read_request(dict(serializer.validated_data)))
+        return Response(enrolled, status=201, headers={"Cache-Control": "no-store"})
+
+
+class Batches(SyncView):
+    """Take one sealed batch."""
+
+    parser_classes: ClassVar[Any] = [BatchParser]
+    statuses: ClassVar[dict[str, int]] = {"held": 201, "duplicate": 200, "early": 202}
+
+    @extend_schema(
+        operation_id="send_batch",
+        request={BATCH_MEDIA_TYPE: bytes},
+        responses={
+            200: OpenApiResponse(AcceptedSerializer, description="Held before: the same receipt again."),
+            201: OpenApiResponse(AcceptedSerializer, description="Held now."),
+            202: OpenApiResponse(AcceptedSerializer, description="Early: kept until batch `expected` arrives."),
+            **problem_answers(400, 401, 403, 409, 413, 415, 503),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Store a sealed batch, exactly once.
+
+        The body is the envelope's bytes. The answer's receipt is the server's signed word that it holds the batch.
+        """
+        if not isinstance(request.data, bytes):
+            raise MalformedEnvelope(what="the body is empty")
+        accepted = accept(conf.server_alias(), request.data, handed_over_by=request.user.name)
+        seen(request.user)
+        body = {
+            "state": accepted.state,
+            "device": accepted.device,
+            "epoch": accepted.epoch,
+            "number": accepted.number,
+            "hash": accepted.hash,
+            "expected": accepted.expected,
+            "receipt": accepted.receipt,
+        }
+        failpoint("accept.before_answer")
+        return Response(body, status=self.statuses[accepted.state])
+
+
+class OwnDevice(SyncView):
+    """What the server holds of the asking device."""
+
+    @extend_schema(operation_id="own_device", responses={200: DeviceSerializer, **problem_answers(401, 403)})
+    def get(self, request: Request) -> Response:
+        """Heads and receipts per epoch, how far it is applied, and how much is set aside."""
+        alias = conf.server_alias()
+        device = request.user
+        seen(device)
+        parked = ParkedUnit.objects.using(alias).filter(device=device, state=ParkedUnit.State.PARKED).count()
+        epochs = IncomingEpoch.objects.using(alias).filter(device=device).order_by("ordinal")
+        body = {
+            "device": device.name,
+            "role": device.role,
+            "server": server_identity(alias),
+            "epochs": [epoch_facts(alias, device, epoch) for epoch in epochs],
+            "parked": parked,
+        }
+        return Response(body)
+
+
+class Server(SyncView):
+    """Who this server is."""
+
+    authentication_classes: ClassVar[Any] = []
+    permission_classes: ClassVar[Any] = [AllowAny]
+
+    @extend_schema(operation_id="server", responses={200: ServerSerializer})
+    def get(self, request: Request) -> Response:
+        """The server's name, public key and clock."""
+        return Response({**server_identity(conf.server_alias()), "time": timezone.now().isoformat()})
+
+
+@extend_schema(exclude=True)
+class Nothing(SyncView):
+    """Any other address below: a problem in JSON, not a page in HTML."""
+
+    authentication_classes: ClassVar[Any] = []
+    permission_classes: ClassVar[Any] = [AllowAny]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise NotFound("There is nothing at this address.")
+
+
+def epoch_facts(alias: str, device: Device, epoch: IncomingEpoch) -> dict[str, Any]:
+    receipt = head_receipt(alias, device, epoch)
+    return {
+        "epoch": epoch.epoch,
+        "ordinal": epoch.ordinal,
+        "head_number": epoch.head_number,
+        "head_hash": epoch.head_hash,
+        "consumed_number": epoch.consumed_number,
+        "receipts": [] if receipt is None else [receipt],
+    }
+
+
+def seen(device: Device) -> None:
+    """Note that the device was here; skipped while a consumer holds its row. Opens its own transaction."""
+    alias = conf.server_alias()
+    free = Device.objects.using(alias).select_for_update(skip_locked=True, no_key=True).filter(pk=device.pk)
+    Device.objects.using(alias).filter(pk__in=free.values("pk")).update(last_seen_at=timezone.now())
