@@ -27,8 +27,7 @@ def payload_table(description: dict[str, Any] | None, payload: str | None, stora
     label = str(description["label"]) if description else ""
     kinds = {name: kind for name, kind, _ in description["fields"]} if description else {}
     rows = [
-        (name, kinds[name], shown(kinds[name], value, field_of(label, name), storage))
-        for name, value in raw.items()
+        (name, kinds[name], shown(kinds[name], value, field_of(label, name), storage)) for name, value in raw.items()
     ]
     return table("value", rows)
 

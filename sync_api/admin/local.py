@@ -25,6 +25,7 @@ class LocalDeviceAdmin(ReadOnlyAdmin):
     )
     list_filter = ("role",)
     search_fields = ("name", "epoch", "server_name")
+    readonly_fields = ("server_url",)
 
 
 @admin.register(CaptureSchema)

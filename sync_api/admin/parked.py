@@ -35,7 +35,6 @@ class ParkedUnitAdmin(ReadOnlyAdmin):
         "blocked_by_id",
     )
     list_filter = ("state", "code", "device")
-    list_select_related = ("device",)
     search_fields = ("tx_pk__exact", "tx_name__exact", "code", "device__name")
     ordering = ("-id",)
     actions = ("retry",)
@@ -62,7 +61,7 @@ class ParkedUnitAdmin(ReadOnlyAdmin):
     readonly_fields = ("rows",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        units = super().get_queryset(request).select_related("batch", "blocked_by")
+        units = super().get_queryset(request).select_related("device", "batch", "blocked_by")
         return units.defer("batch__content", "batch__header")
 
     @admin.display(description="what was received")
