@@ -134,9 +134,7 @@ def test_the_data_dictionary_names_every_column_of_every_mirror(server):
             present = connections[server].introspection.get_table_description(cursor, table)
             assert {(table, column.name) for column in present} <= columns
     assert all(one["meaning"] and one["type"] and one["written_by"] for one in entries)
-    site = next(
-        one for one in entries if (one["table"], one["column"]) == ("mirrored_visit_mirror", "site_id")
-    )
+    site = next(one for one in entries if (one["table"], one["column"]) == ("mirrored_visit_mirror", "site_id"))
     assert (site["field"], site["written_by"]) == ("site", "the device")
     assert "refers to mirrored.Site" in site["meaning"]
 

@@ -10,6 +10,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from audit.correct import correct
+from audit.models import Device
 from audit.transactions import immediate
 from tests.integration.mirror.committing import change, commit, committed_at, new_device, stamp
 from tests.mirrored.models import Letter
@@ -114,9 +115,7 @@ def test_two_corrections_of_one_record_follow_each_other(server):
     commit(server, device, [letter("I", 1, "a")])
 
     def fix(text):
-        return correct(
-            Letter, device=device, key=1, values={"text": text}, user="dm", reason="checked", using=server
-        )
+        return correct(Letter, device=device, key=1, values={"text": text}, user="dm", reason="checked", using=server)
 
     for worker in [Worker(lambda text=text: fix(text)) for text in ("b", "c", "d")]:
         worker.done()
@@ -170,3 +169,15 @@ def test_immediate_begins_at_once_whatever_the_connections_mode():
         assert connection.transaction_mode is None
     finally:
         connection.transaction_mode = mode
+
+
+def test_an_error_in_immediate_takes_everything_back(server):
+    def register_and_fail():
+        with immediate(server):
+            new_device(server, "half-way")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        register_and_fail()
+    assert not Device.objects.using(server).filter(name="half-way").exists()
+    assert not connections[server].in_atomic_block

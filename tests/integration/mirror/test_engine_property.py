@@ -14,9 +14,7 @@ from tests.mirrored.models import Letter
 
 pytestmark = pytest.mark.django_db(databases=["server", "server_pg"])
 
-CHANGES = st.tuples(
-    st.sampled_from("IIUUUDB"), st.integers(1, 3), st.integers(0, 8), st.sampled_from(["a", "b", None])
-)
+CHANGES = st.tuples(st.sampled_from("IIUUUDB"), st.integers(1, 3), st.integers(0, 8), st.sampled_from(["a", "b", None]))
 BATCHES = st.lists(st.tuples(st.integers(0, 1), st.lists(CHANGES, min_size=1, max_size=6)), max_size=6)
 
 

@@ -174,10 +174,7 @@ def test_preserved_records_keep_their_past_and_free_their_keys(server, device):
 def test_preserving_twice_changes_nothing(server, device):
     for expected in (1, 0):
         with immediate(server):
-            assert (
-                len(preserve_device(server, device, "2026-03-02T00:00:00+00:00", "consumer", True))
-                == expected
-            )
+            assert len(preserve_device(server, device, "2026-03-02T00:00:00+00:00", "consumer", True)) == expected
 
 
 def test_diff_of_two_versions_names_the_fields(server, device):
@@ -293,9 +290,7 @@ def test_a_correction_checks_what_may_be_empty(server):
     commit(server, device, [change("I", Site, 1, (1, "Nord", 1), stamp())])
     with pytest.raises(InvalidValue, match=r"mirrored\.site\.name"):
         correct(Site, device=device, key=1, values={"name": None}, user="dm", reason="why", using=server)
-    row = correct(
-        Site, device=device, key="1", values={"is_open": False}, user="dm", reason="why", using=server
-    )
+    row = correct(Site, device=device, key="1", values={"is_open": False}, user="dm", reason="why", using=server)
     assert (row.name, row.is_open) == ("Nord", False)
 
 

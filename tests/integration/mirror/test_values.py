@@ -10,8 +10,10 @@ from uuid import UUID
 import pytest
 from django.db import DatabaseError, connections, transaction
 
+from audit.correct import correct
 from audit.engine import load_current, plan
 from audit.engine.values import same_values
+from audit.exceptions import InvalidValue, NothingToCorrect
 from audit.mirror.tables import table_for
 from audit.transactions import immediate
 from tests.integration.mirror.committing import change, commit, new_device, stamp
@@ -163,3 +165,17 @@ def counting(counts):
         return execute(sql, params, many, context)
 
     return wrapper
+
+
+def test_a_correction_of_a_full_row_changes_that_field_only(server):
+    device = new_device(server)
+    commit(server, device, [visit(server, FULL)])
+    how = {"device": device, "key": KEY, "user": "dm", "reason": "checked", "using": server}
+    row = correct(Visit, values={"site_id": 7, "answers": {"a": 2}, "dose": "1.500"}, **how)
+    read = {name: getattr(row, name) for name in FULL}
+    read["raw"] = bytes(read["raw"])
+    assert read == {**FULL, "site": 7, "answers": {"a": 2}, "dose": Decimal("1.500")}
+    with pytest.raises(InvalidValue, match=r"visit\.site "):
+        correct(Visit, values={"site": None}, **how)
+    with pytest.raises(NothingToCorrect):
+        correct(Visit, values={"answers": {"a": 2}, "site": 7}, **how)

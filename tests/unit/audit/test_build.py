@@ -14,6 +14,7 @@ from django.test.utils import isolate_apps
 
 from audit.checks import check_mirror_names
 from audit.exceptions import NotMirrored
+from audit.mirror import build
 from audit.mirror.build import build_mirror, name_collisions, names_in_the_way, short_name
 from audit.mirror.columns import plain_field
 from audit.mirror.tables import mirror_tables, table_for
@@ -188,3 +189,17 @@ def test_the_models_own_order_is_indexed():
     ordered = apps.get_model("mirrored", "SymptomMirror")
     assert ["name", "mirror_device"] in [index.fields for index in ordered._meta.indexes]
     assert ["is_open", "-name"] in [index.fields for index in Site.mirror.model._meta.indexes]
+
+
+def test_a_name_in_the_way_leaves_the_model_without_a_mirror(monkeypatch):
+    class Quay(models.Model):
+        mirror_width = models.IntegerField()
+
+        class Meta:
+            app_label = "quays"
+            apps = StateApps([], {})
+
+    monkeypatch.setattr(build, "name_collisions", {})
+    build.create_mirror(Quay, frozenset())
+    assert build.name_collisions == {"quays.Quay": ["mirror_width"]}
+    assert "mirror_model" not in vars(Quay._meta)
