@@ -30,9 +30,9 @@ class SyncContextMiddleware:
 def user_name(request: HttpRequest) -> str:
     """The signed-in user's name, else `anonymous`."""
     user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
-        return "anonymous"
-    return str(user.get_username())
+    if getattr(user, "is_authenticated", False) and hasattr(user, "get_username"):
+        return str(user.get_username())
+    return "anonymous"
 
 
 def reason_of(request: HttpRequest) -> str | None:
