@@ -73,7 +73,7 @@ def decode_lines(alias: str, header: dict[str, Any], lines: Sequence[Line]) -> D
 
 
 def decode_group(
-    decoded: Decoded, decoder: ModelDecoder, action: str, lines: Sequence[Line], numbers: list[int]
+    decoded: Decoded, decoder: ModelDecoder, action: Any, lines: Sequence[Line], numbers: list[int]
 ) -> None:
     table = decoder.table
     if decoder.trouble or table is None:
@@ -95,7 +95,7 @@ def decode_group(
         values = zip(*decoded_columns, strict=True)
         keys = decoded_columns[decoder.key]
     stamps = [Stamp._make(lines[number][8:]) for number in numbers]
-    changes: Iterator[Change] = map(Change, repeat(action), repeat(table), keys, values, stamps)  # type: ignore[arg-type]
+    changes = map(Change, repeat(action), repeat(table), keys, values, stamps)
     for number, change in zip(numbers, changes, strict=False):
         decoded.changes[number] = change
     for number in decoded.troubles.keys() & set(numbers) if decoded.troubles else ():
@@ -164,7 +164,8 @@ def model_decoder(alias: str, storage: str, app_version: str, description: bytes
         return ModelDecoder(label, len(fields), referred, trouble)
 
     try:
-        table = table_for(apps.get_model(label))
+        model: Any = apps.get_model(label)
+        table = table_for(model)
     except (LookupError, ValueError, NotMirrored):
         return without(troubles.unknown_model(label))
     too_old = version_trouble(table, app_version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,15 +22,23 @@ from sync_api.exceptions import SyncError
 from sync_api.models import IncomingTransaction, OutgoingTransaction
 from tests.matrix.models import Consent, Person, Place, Specimen, BloodSpecimen, Symptom
 
+def carry():
+    client = OutgoingTransaction.objects.using("client")
+    client.filter(is_consumed_server=False).copy_to_incoming_transaction("server")
+    return IncomingTransaction.objects.using("server").filter(is_consumed=False).deserialize(check_hostname=False)
+
+def current(model, *names):
+    return sorted(model.mirror.using("server").filter(mirror_current=True).values_list(*names))
+
 def answer(**facts):
     print(json.dumps(facts, default=str))
 """
 
 
 class Study:
-    """A folder with the seed's databases, migrated."""
+    """A folder with the seed's databases, migrated; `like` gives them a copy of another study's instead."""
 
-    def __init__(self, folder: Path, files: int) -> None:
+    def __init__(self, folder: Path, files: int, like: Path | None = None) -> None:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DJANGO")},
             "DJANGO_SETTINGS_MODULE": "tests.acceptance.seed_settings",
@@ -37,6 +46,9 @@ class Study:
             "SEED_FILES": str(files),
             "SYNC_DEVICE": "study",
         }
+        if like is not None:
+            shutil.copytree(like, folder, dirs_exist_ok=True)
+            return
         for alias in ("client", "server"):
             self.process(str(ROOT / "manage.py"), "migrate", "--database", alias, "--verbosity", "0")
 

@@ -50,6 +50,7 @@ class Laptop:
     storage: str = "sqlite"
     app: str = "1.0.0"
     moment: int = START
+    step: int = 1_000_000
     epochs: int = 0
     descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -71,7 +72,7 @@ class Laptop:
         return self.descriptions.get(label) or describe(model, self.storage).description
 
     def deliver(self, *units: list[Line], state: str = "held") -> IncomingBatch:
-        """One batch of these units, each a second after the one before."""
+        """One batch of these units, each `step` microseconds after the one before."""
         epoch = self.epoch
         described = {line.model: self.describe(line.model) for unit in units for line in unit}
         lines = [(number, line) for number, unit in enumerate(units) for line in unit]
@@ -91,7 +92,7 @@ class Laptop:
         rows = []
         for place, (unit, line) in enumerate(lines):
             values = [line.values.get(name) for name, _, _ in described[line.model]["fields"]]
-            moment = from_microseconds(self.moment + unit * 1_000_000)
+            moment = from_microseconds(self.moment + unit * self.step)
             rows.append(
                 IncomingTransaction(
                     batch=batch,
@@ -113,7 +114,7 @@ class Laptop:
                 )
             )
         IncomingTransaction.objects.using(self.alias).bulk_create(rows)
-        self.moment += len(units) * 1_000_000
+        self.moment += len(units) * self.step
         epoch.head_number += 1
         epoch.sequence += len(lines)
         epoch.save(using=self.alias, update_fields=["head_number", "sequence"])
