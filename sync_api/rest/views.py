@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -193,4 +194,5 @@ def seen(device: Device) -> None:
     """Note that the device was here; skipped while a consumer holds its row. Opens its own transaction."""
     alias = conf.server_alias()
     free = Device.objects.using(alias).select_for_update(skip_locked=True, no_key=True).filter(pk=device.pk)
-    Device.objects.using(alias).filter(pk__in=free.values("pk")).update(last_seen_at=timezone.now())
+    with transaction.atomic(using=alias):
+        Device.objects.using(alias).filter(pk__in=free.values("pk")).update(last_seen_at=timezone.now())
