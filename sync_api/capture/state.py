@@ -26,6 +26,7 @@ class CaptureState:
         self.rows = 0
         self.rows_max = int(limit("SYNC_UNIT_LINES_MAX"))
         self.inside_wrapper = False
+        self.is_recording = 0
         self.context: CaptureContext | None = None
         self.user: str | None = None
         self.reason: str | None = None
@@ -45,6 +46,7 @@ class CaptureState:
             self.context = context
             self.user = context.user_name()
             self.reason = context.reason
+            self.is_recording = int(context.suspended is None and self.settings.capture)
         return context
 
     def begin_unit(self) -> None:
@@ -59,13 +61,15 @@ class CaptureState:
 
     def is_on(self) -> int:
         """1 when this change is to be recorded. Begins the unit."""
-        context = self.read_context()
-        if context.suspended is not None or not self.settings.capture:
+        if self.inside_wrapper and self.unit and self.rows < self.rows_max and CONTEXT.get() is self.context:
+            self.rows += self.is_recording  # the short way, for every row but the first
+            return self.is_recording
+        self.read_context()
+        if not self.is_recording:
             return 0
         if not self.inside_wrapper and not self.connection.in_atomic_block:
             raise self.remember(UnitUnclear())
-        if not self.unit:
-            self.begin_unit()
+        self.begin_unit()
         self.rows += 1
         if self.rows > self.rows_max:
             raise self.remember(UnitTooLarge(rows=self.rows, rows_max=self.rows_max))

@@ -56,10 +56,11 @@ def payload(captured: Captured, row: str) -> str:
 
 
 def key_text(captured: Captured, row: str) -> str:
+    """The row's key; the text columns of OutgoingTransaction make it text."""
     pk = captured.model._meta.pk
     assert pk is not None
     column = f"{row}.{quote(pk.column)}"
-    return f"CAST({column} AS TEXT)"
+    return column if row in ("NEW", "OLD") else f"CAST({column} AS TEXT)"
 
 
 def record(captured: Captured, action: str, row: str, previous: str = "NULL") -> str:
@@ -70,7 +71,7 @@ def record(captured: Captured, action: str, row: str, previous: str = "NULL") ->
         ' "user", reason, producer, device, captured_at, utc_offset, is_consumed_middleman, is_consumed_server)'
         f" VALUES (syncserver_unit(), {literal(captured.schema.label)}, '{action}', {key_text(captured, row)},"
         f" {previous}, {payload(captured, row)}, {captured.schema_id}, 0, syncserver_user(), {reason},"
-        " syncserver_producer(), syncserver_device(), syncserver_now(), syncserver_utc_offset(), 0, 0);"
+        " syncserver_producer(), syncserver_device(), syncserver_now() / 1000, syncserver_utc_offset(), 0, 0);"
     )
 
 
