@@ -25,13 +25,14 @@ START_SECONDS_MAX = 30
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "COLUMNS")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Installation:
     """A laptop or a server. Its settings lie in its folder's `.env`, so a person can work in it as well."""
 
     name: str
     role: str
     folder: Path
+    player: subprocess.Popen[str] | None = None
 
     def environment(self) -> dict[str, str]:
         """What every process of it starts with: nothing of this process's own settings."""
@@ -64,7 +65,7 @@ class Installation:
             [sys.executable, *arguments],
             cwd=self.folder,
             env={**self.environment(), **variables},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -82,9 +83,28 @@ class Installation:
         return self.finish(process, " ".join(arguments[:1]), status=status)
 
     def play(self, scene: str, *arguments: str) -> Any:
-        """Run one scene of the story inside this installation; the facts it reports."""
-        process = self.run_python("-m", "syncserver.demo.scenes", scene, *arguments)
-        return json.loads(self.finish(process, scene))
+        """Play one scene of the story inside this installation; the facts it reports.
+
+        One process plays all of an installation's scenes, until `close`.
+        """
+        if self.player is None:
+            self.player = self.run_python("-m", "syncserver.demo.scenes")
+        player = self.player
+        assert player.stdin is not None, "opened as a pipe"
+        assert player.stdout is not None, "opened as a pipe"
+        player.stdin.write(json.dumps([scene, *arguments]) + "\n")
+        player.stdin.flush()
+        answer = player.stdout.readline()
+        if not answer:
+            self.player = None
+            self.finish(player, f"(scene {scene})")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """End the process that played the scenes."""
+        if self.player is not None:
+            self.player.communicate(timeout=COMMAND_SECONDS_MAX)
+            self.player = None
 
 
 @contextmanager

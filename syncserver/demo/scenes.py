@@ -1,6 +1,7 @@
 """What happens inside one machine.
 
-`python -m syncserver.demo.scenes SCENE ...` in its folder plays one scene and prints its facts as JSON.
+`python -m syncserver.demo.scenes` in its folder reads one scene a line, as JSON (["history", "ann-laptop", key]),
+plays it and prints its facts as a line of JSON.
 
 Each scene is ordinary Django code, as a study's own program would have it: nothing in it knows of syncing but
 `sync_context`, which says who makes a change and why.
@@ -263,4 +264,6 @@ SCENES: dict[str, Callable[..., Any]] = {
 
 if __name__ == "__main__":
     django.setup()
-    print(json.dumps(SCENES[sys.argv[1]](*sys.argv[2:])))
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        print(json.dumps(SCENES[name](*arguments)), flush=True)

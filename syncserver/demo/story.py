@@ -38,16 +38,17 @@ class Story:
         """From bare folders to every past state. DemoError as soon as a fact is not as it should be."""
         self.introduce()
         server, ann, ben = self.set_up()
-        with serving(server) as url:
-            self.chapter(f"The server answers at {url}. Both laptops enrol while they are in the office.")
-            self.enrol(server, ann, url)
-            with cable(url, cut_after=CUT_AFTER_BYTES) as shaky:
-                self.enrol(server, ben, shaky.url)
+        try:
+            with serving(server) as url, cable(url, cut_after=CUT_AFTER_BYTES) as shaky:
+                self.enrol(server, [(ann, url), (ben, shaky.url)])
                 moments = self.work_offline(ann, ben)
                 self.push_with_power_cut(server, ann)
                 self.push_with_pulled_cable(server, ben, shaky)
-        self.consume(server, ann, ben)
-        self.look_back(server, moments)
+            self.consume(server, ann, ben)
+            self.look_back(server, moments)
+        finally:
+            for installation in (server, ann, ben):
+                installation.close()
         self.console.print(f"\nAll of it took {time.monotonic() - self.begun:.0f} seconds.", style="dim")
 
     def introduce(self) -> None:
@@ -81,10 +82,17 @@ class Story:
         self.fact("one server and two laptops, each with its own database, keys and settings")
         return server, ann, ben
 
-    def enrol(self, server: Installation, laptop: Installation, url: str) -> None:
-        answer = json.loads(server.manage("add_device", laptop.name, "--json"))
-        laptop.manage("enrol", "--server", url, "--code", answer["code"])
-        self.fact(f"{laptop.name} enrolled with the one-time code [bold]{answer['code']}[/] (read by telephone)")
+    def enrol(self, server: Installation, addresses: list[tuple[Installation, str]]) -> None:
+        self.chapter("The server is up. Both laptops enrol while they are still in the office.")
+        with ThreadPoolExecutor() as both:
+            codes = list(both.map(lambda pair: self.enrol_one(server, *pair), addresses))
+        for (laptop, _), code in zip(addresses, codes, strict=True):
+            self.fact(f"{laptop.name} enrolled with the one-time code [bold]{code}[/]")
+
+    def enrol_one(self, server: Installation, laptop: Installation, url: str) -> str:
+        code = str(json.loads(server.manage("add_device", laptop.name, "--json"))["code"])
+        laptop.manage("enrol", "--server", url, "--code", code)
+        return code
 
     def work_offline(self, ann: Installation, ben: Installation) -> dict[str, Any]:
         self.chapter("Out in the field. No network; both just save their forms.")
@@ -118,23 +126,23 @@ class Story:
             f"the laptop knows of {facts['held_by_server']}"
         )
         ann.manage("push_transactions")
-        self.all_arrived_once(server, ann)
+        self.all_arrived_once(server, ann, "power back, pushed again from where it stopped")
 
     def push_with_pulled_cable(self, server: Installation, ben: Installation, shaky: Any) -> None:
         self.chapter("Ben pushes over a bad line.")
         ben.manage("push_transactions")
         expect("times the cable was pulled", expected=1, found=shaky.cuts)
-        self.fact(f"the line broke after {shaky.bytes_before_cut} bytes of one request; the push tried again by itself")
-        self.all_arrived_once(server, ben)
+        self.fact(f"the line broke after {shaky.bytes_before_cut} bytes of a request; the push tried again by itself")
+        self.all_arrived_once(server, ben, "one command, nothing to do by hand")
 
-    def all_arrived_once(self, server: Installation, laptop: Installation) -> None:
+    def all_arrived_once(self, server: Installation, laptop: Installation, how: str) -> None:
         facts, there = laptop.play("waiting"), server.play("received", laptop.name)
         expect("changes that arrived", expected=facts["recorded"], found=there["transactions"])
         expect("changes marked as held", expected=facts["recorded"], found=facts["held_by_server"])
         expect("changes that arrived twice", expected=0, found=there["doubled"])
         self.fact(
-            f"pushed again from where it stopped: all {there['transactions']} changes arrived, "
-            f"in {there['batches']} signed batches, none lost and none twice"
+            f"{how}: all {there['transactions']} changes arrived, in signed batches "
+            f"({there['batches']}), none lost and none twice"
         )
 
     def consume(self, server: Installation, ann: Installation, ben: Installation) -> None:
