@@ -4,26 +4,27 @@
 
 `dt` is the capture's time minus the header's, in microseconds. In the texts before the payload "[" is written
 \\u005b, so that the payload begins at the line's second "[" and is taken out as it is, never encoded again.
+The action "P" (a mark that preserves, with null for its payload) is reserved and not taken yet.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
-from sync_api.exceptions import MalformedEnvelope
+from sync_api.exceptions import ErasedLineUnproven, MalformedEnvelope
+from sync_api.wire.chain import ERASED_MARK
 from sync_api.wire.header import TIME_MAX, TIME_MIN, Header
 
-ACTIONS = frozenset("IUDBP")
+ACTIONS = frozenset("IUDB")
 BASELINE = "B"
-MARK = "P"
-"""Reserved: everything of this device is to be preserved. It carries null for a payload."""
-UTC_OFFSET_MINUTES_MAX = 24 * 60
+OFFSET_MINUTES_MAX = 24 * 60
 
 
 class Line(NamedTuple):
-    """A checked line. `payload` is raw JSON text; `key` is the text of the model's key in it."""
+    """A checked line. `payload` is raw JSON text, `key` the value of the model's key in it."""
 
     unit: int
     model: int
@@ -33,8 +34,8 @@ class Line(NamedTuple):
     user: str | None
     reason: str | None
     previous_key: str | None
-    payload: str | None
-    key: str
+    payload: str
+    key: str | int
     producer: int
 
 
@@ -43,90 +44,81 @@ def quoted(text: str | None) -> str:
     return "null" if text is None else orjson.dumps(text).decode().replace("[", "\\u005b")
 
 
-def read_lines(header: Header, lines: list[bytes]) -> list[Line]:
-    """The lines, checked: types, units that rise by one, a value for every field.
+def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
+    """The lines, checked: types, units that rise by one, a value for every field of the model.
 
-    MalformedEnvelope names the line. Field values are not looked at: that is the consumer's work.
+    MalformedEnvelope names the line, ErasedLineUnproven one that is replaced by its hash. Field values are not
+    looked at: that is the consumer's work.
     """
-    key_places = [[field[0] for field in model["fields"]].index(model["pk"]) for model in header.models]
     widths = [len(model["fields"]) for model in header.models]
-    read: list[Line] = []
-    last_unit = -1
-    for number, raw in enumerate(lines, header.first):
-        line = read_line(raw, number, header, key_places, widths)
-        if not last_unit <= line.unit <= last_unit + 1 or line.unit < 0:
-            raise bad(number, "its unit does not follow the one before")
-        last_unit = line.unit
-        read.append(line)
-    if last_unit + 1 != header.units:
+    keys = [[field[0] for field in model["fields"]].index(model["pk"]) for model in header.models]
+    models, producers, last = len(widths), len(header.producers), -1
+    for number, raw in enumerate(lines, 1):
+        values = split(number, raw)
+        unit, model, action, dt, offset, user, reason, previous, payload = values[:9]
+        producer = values[9] if len(values) == 10 else 0
+        if type(unit) is not int or not last <= unit <= last + 1 or unit < 0:
+            refuse(number, "its unit does not follow the one before")
+        if type(model) is not int or not 0 <= model < models:
+            refuse(number, "its model is not in the header")
+        if type(action) is not str or action not in ACTIONS:
+            refuse(number, "its action is not known")
+        if type(dt) is not int or not TIME_MIN <= header.time + dt <= TIME_MAX:
+            refuse(number, "its time is not a time")
+        if type(payload) is not list or len(payload) != widths[model]:
+            refuse(number, "its values do not fit the model's fields")
+        key = payload[keys[model]]
+        if type(key) is not str and type(key) is not int:
+            refuse(number, "its key is neither text nor a number")
+        if type(producer) is not int or not 0 <= producer < producers:
+            refuse(number, "its producer is not in the header")
+        check_context(number, offset, user, reason, previous)
+        last, text, moment = unit, cut(number, raw, values), header.time + dt
+        yield Line(unit, model, action, moment, offset, user, reason, previous, text, key, producer)
+    if last + 1 != header.units:
         raise MalformedEnvelope(what="the number of units is not the header's")
-    return read
 
 
-def read_line(raw: bytes, number: int, header: Header, key_places: list[int], widths: list[int]) -> Line:
+def split(number: int, raw: bytes) -> list[Any]:
+    """The nine or ten values of a line."""
+    if raw[:1] == ERASED_MARK:
+        raise ErasedLineUnproven(line=number)
     try:
         values = orjson.loads(raw)
-        unit, model, action, dt, offset, user, reason, previous, payload, *more = values
-    except (ValueError, TypeError) as error:
-        raise bad(number, "it is not a list of nine or ten values") from error
-    if len(more) > 1 or type(unit) is not int or type(model) is not int or not 0 <= model < len(widths):
-        raise bad(number, "its unit, model or producer is wrong")
-    producer = more[0] if more else 0
-    if type(producer) is not int or not 0 <= producer < len(header.producers):
-        raise bad(number, "its producer is not in the header")
-    if type(action) is not str or action not in ACTIONS:
-        raise bad(number, "its action is not known")
-    if type(dt) is not int or not TIME_MIN <= header.time + dt <= TIME_MAX:
-        raise bad(number, "its time is not a time")
-    if offset is not None and (type(offset) is not int or abs(offset) > UTC_OFFSET_MINUTES_MAX):
-        raise bad(number, "its local time is not a time")
-    texts = (user, reason, previous)
-    for text in texts:
-        if text is not None and type(text) is not str:
-            raise bad(number, "its user, reason or earlier key is not text")
-    moment = header.time + dt
-    if action == MARK:
-        if payload is not None:
-            raise bad(number, "a mark carries no values")
-        return Line(unit, model, action, moment, offset, *map(clean, texts), None, "", producer)
-    if type(payload) is not list or len(payload) != widths[model]:
-        raise bad(number, "its values do not fit the model's fields")
-    key = payload[key_places[model]]
-    if type(key) is not str and type(key) is not int:
-        raise bad(number, "its key is neither text nor number")
-    text = raw_payload(raw, number, values, texts)
-    return Line(unit, model, action, moment, offset, *map(clean, texts), text, clean(str(key)) or "", producer)
+    except orjson.JSONDecodeError:
+        refuse(number, "it is not JSON")
+    if type(values) is not list or not 9 <= len(values) <= 10:
+        refuse(number, "it is not a list of nine or ten values")
+    return values
 
 
-def raw_payload(raw: bytes, number: int, values: list[Any], texts: tuple[str | None, ...]) -> str:
-    """The payload's own bytes, as text."""
-    start = raw.index(b"[", 1)
-    if any(text is not None and "[" in text for text in texts) or raw[:1] != b"[":
-        try:
-            agrees = orjson.loads(raw[:start].rstrip(b", ") + b"]") == values[:8]
-        except ValueError:
-            agrees = False
-        if not agrees:
-            raise bad(number, "a bracket before the values is not escaped")
-    return raw[start : raw.rindex(b"]", start, len(raw.rstrip()) - 1) + 1].decode()
+def cut(number: int, raw: bytes, values: list[Any]) -> str:
+    """The payload's own text."""
+    start = raw.index(b"[", raw.index(b"[") + 1)
+    for text in values[5:8]:
+        if text is not None and "[" in text:
+            check_brackets(number, raw[:start], values)
+    end = raw.rindex(b"]")
+    return raw[start : raw.rindex(b"]", start, end) + 1].decode()
 
 
-def clean(text: str | None) -> str | None:
-    """Without NUL, which PostgreSQL's text cannot hold."""
-    return text if text is None or "\0" not in text else text.replace("\0", "\\u0000")
+def check_brackets(number: int, before: bytes, values: list[Any]) -> None:
+    """A text holds a bracket: the payload begins at the second "[" only if that one is escaped."""
+    try:
+        told = orjson.loads(before.rstrip(b", ") + b"]")
+    except orjson.JSONDecodeError:
+        told = None
+    if told != values[:8]:
+        refuse(number, "a bracket before the values is not escaped")
 
 
-def bad(number: int, what: str) -> MalformedEnvelope:
-    return MalformedEnvelope(what=f"in line {number} {what}")
+def check_context(number: int, offset: object, user: object, reason: object, previous: object) -> None:
+    if offset is not None and (type(offset) is not int or abs(offset) > OFFSET_MINUTES_MAX):
+        refuse(number, "its local time is not valid")
+    for value in (user, reason, previous):
+        if value is not None and type(value) is not str:
+            refuse(number, "its user, reason or earlier key is not text")
 
 
-def effective_times(lines: list[Line], effective: int) -> tuple[list[int], int]:
-    """Each line's effective time: that of its unit's last change, and never before the unit before it."""
-    times: list[int] = []
-    begin = 0
-    for index, line in enumerate(lines):
-        if index + 1 == len(lines) or lines[index + 1].unit != line.unit:
-            effective = max(effective, line.captured_at)
-            times += [effective] * (index + 1 - begin)
-            begin = index + 1
-    return times, effective
+def refuse(number: int, what: str) -> NoReturn:
+    raise MalformedEnvelope(what=f"line {number}: {what}")
