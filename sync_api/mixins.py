@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from django.apps import apps
 from django.db import models
@@ -10,6 +10,9 @@ from django.db.models.signals import class_prepared
 
 from audit.mirror.build import build_mirror
 from sync_api.exceptions import NaturalKeyMissing
+
+if TYPE_CHECKING:
+    from audit.mirror.queryset import MirrorManager
 
 
 class SyncModelMixin(models.Model):
@@ -27,6 +30,9 @@ class SyncModelMixin(models.Model):
 
     sync_references: ClassVar[dict[str, tuple[str, ...]]] = {}
     """Foreign keys to models that are not synced: field name -> the referred model's natural key fields."""
+
+    if TYPE_CHECKING:
+        mirror: ClassVar[MirrorManager[Any]]
 
     class Meta:
         abstract = True

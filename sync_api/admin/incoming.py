@@ -157,7 +157,7 @@ class AlarmAdmin(ReadOnlyAdmin):
     actions = ("resolve",)
 
     def has_resolve_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("sync_api.change_alarm")  # type: ignore[union-attr]
+        return request.user.has_perm("sync_api.change_alarm")
 
     @admin.action(description="Mark the chosen alarms as resolved", permissions=["resolve"])
     def resolve(self, request: HttpRequest, alarms: QuerySet[Alarm]) -> None:

@@ -76,7 +76,7 @@ class ParkedUnitAdmin(ReadOnlyAdmin):
         return format_html("<div>{}</div>", format_html_join("", "<p>{} <b>{}</b> {}</p>{}", shown))
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("sync_api.change_parkedunit")  # type: ignore[union-attr]
+        return request.user.has_perm("sync_api.change_parkedunit")
 
     @admin.action(description="Try the chosen units' devices again", permissions=["retry"])
     def retry(self, request: HttpRequest, units: QuerySet[ParkedUnit]) -> None:

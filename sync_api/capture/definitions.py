@@ -45,12 +45,15 @@ class Captured:
     def field(self, name: str) -> models.Field[Any, Any]:
         return self.model._meta.get_field(name)  # type: ignore[return-value]
 
+    def column(self, name: str) -> str:
+        return str(self.field(name).column)
+
     def natural_key_columns(self, name: str) -> tuple[str, str, list[str]]:
         """For a reference: the referred table, its referred column, and the natural key's columns."""
-        field = self.field(name)
+        field: Any = self.field(name)
         target: Any = field.remote_field.model
         columns = [target._meta.get_field(part).column for part in references_of(self.model)[name]]
-        return target._meta.db_table, field.target_field.column, columns  # type: ignore[attr-defined]
+        return target._meta.db_table, field.target_field.column, columns
 
 
 def literal(text: str) -> str:

@@ -114,7 +114,7 @@ def missing_columns(model: type[models.Model], standing: dict[str, set[str]]) ->
     columns = standing.get(model._meta.db_table)
     if columns is None:
         return None
-    return [field.column for field in model._meta.local_concrete_fields if field.column not in columns]
+    return [str(field.column) for field in model._meta.local_concrete_fields if field.column not in columns]
 
 
 def begin_baseline(alias: str, device: LocalDevice, captured: Captured, *, is_new: bool) -> None:

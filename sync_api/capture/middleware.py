@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
@@ -29,7 +30,7 @@ class SyncContextMiddleware:
 
 def user_name(request: HttpRequest) -> str:
     """The signed-in user's name, else `anonymous`."""
-    user = getattr(request, "user", None)
+    user: Any = getattr(request, "user", None)
     if getattr(user, "is_authenticated", False) and hasattr(user, "get_username"):
         return str(user.get_username())
     return "anonymous"

@@ -69,9 +69,9 @@ def missed_changes(alias: str, captured: Captured) -> Missed:
             missed.changes.append(("I", key, payload))
         elif not same_content(alias, captured, before, payload):
             missed.changes.append(("U", key, payload))
-    for key, (action, payload, _) in known.items():
+    for key, (action, last, _) in known.items():
         if action != "D":
-            missed.changes.append(("D", key, payload))
+            missed.changes.append(("D", key, last))
     return missed
 
 

@@ -52,7 +52,7 @@ def pin_formats(cursor: Any) -> None:
 
 
 def value(captured: Captured, name: str, kind: str, row: str) -> str:
-    x = f"{row}.{quote(captured.field(name).column)}"
+    x = f"{row}.{quote(captured.column(name))}"
     if kind == "contenttype":
         return f"(SELECT c.app_label || '.' || c.model FROM django_content_type AS c WHERE c.id = {x})"
     if kind == "reference":
@@ -99,7 +99,7 @@ OWN_DEVICE = "(SELECT d.name FROM sync_api_localdevice AS d ORDER BY d.id LIMIT 
 def function_body(captured: Captured) -> str:
     pk = captured.model._meta.pk
     assert pk is not None
-    key = quote(pk.column)
+    key = quote(str(pk.column))
     required = ""
     if captured.policy == "required":
         required = (

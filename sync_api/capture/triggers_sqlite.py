@@ -32,7 +32,7 @@ def pin_formats(cursor: Any) -> None:
 
 def value(captured: Captured, name: str, kind: str, row: str) -> str:
     """The expression for one column's raw value."""
-    x = f"{row}.{quote(captured.field(name).column)}"
+    x = f"{row}.{quote(captured.column(name))}"
     if kind == "binary":
         return f"CASE WHEN {x} IS NULL THEN NULL ELSE hex({x}) END"
     if kind == "contenttype":
@@ -59,7 +59,7 @@ def key_text(captured: Captured, row: str) -> str:
     """The row's key; the text columns of OutgoingTransaction make it text."""
     pk = captured.model._meta.pk
     assert pk is not None
-    column = f"{row}.{quote(pk.column)}"
+    column = f"{row}.{quote(str(pk.column))}"
     return column if row in ("NEW", "OLD") else f"CAST({column} AS TEXT)"
 
 
@@ -86,8 +86,8 @@ def triggers(captured: Captured) -> list[Trigger]:
     """Insert, update, changed key, delete."""
     pk = captured.model._meta.pk
     assert pk is not None
-    key = quote(pk.column)
-    others = [f.column for f in captured.model._meta.local_concrete_fields if f is not pk]
+    key = quote(str(pk.column))
+    others = [str(f.column) for f in captured.model._meta.local_concrete_fields if f is not pk]
     same_key = f"NEW.{key} IS OLD.{key} COLLATE BINARY"
     on = f"{REMEDY}()"
     if captured.policy == "required":

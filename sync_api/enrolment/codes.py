@@ -71,7 +71,7 @@ def word(value: int) -> str:
 
 def number(letters: str) -> int:
     """Five letters as 16 bits."""
-    first, second, third, fourth, fifth = letters
+    first, second, third, fourth, fifth = tuple(letters)
     return (
         CONSONANTS.index(first) << 12
         | VOWELS.index(second) << 10

@@ -101,7 +101,7 @@ def insert_rows(alias: str, rows: Iterator[tuple[Any, ...]]) -> None:
 
 
 def copy_rows(alias: str, rows: Iterator[tuple[Any, ...]]) -> None:
-    with connections[alias].cursor() as cursor, cursor.copy(f"COPY {_table(alias)} FROM STDIN") as copy:  # type: ignore[attr-defined]
+    with connections[alias].cursor() as cursor, cursor.copy(f"COPY {_table(alias)} FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
 

@@ -42,8 +42,8 @@ def only_own_views(endpoints: list[Any]) -> list[Any]:
 class Description(SpectacularAPIView):
     """The OpenAPI description, as YAML or JSON."""
 
-    authentication_classes: ClassVar[Any] = []
-    permission_classes: ClassVar[Any] = [AllowAny]
+    authentication_classes = []
+    permission_classes = [AllowAny]
     custom_settings = SETTINGS
 
 

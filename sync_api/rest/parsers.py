@@ -29,7 +29,7 @@ class BatchParser(BaseParser):
 
     media_type = BATCH_MEDIA_TYPE
 
-    def parse(
+    def parse(  # type: ignore[override]
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> bytes:
         most = int(conf.limit("SYNC_ENVELOPE_BYTES_MAX"))

@@ -121,7 +121,7 @@ def _sync_problem(error: SyncError) -> Response:
 def _api_problem(error: exceptions.APIException, context: dict[str, Any]) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, exceptions.Throttled):
-        headers["Retry-After"] = str(math.ceil(error.wait or 1))
+        headers["Retry-After"] = str(math.ceil(getattr(error, "wait", None) or 1))
         return problem_response("throttled", "Too many requests came from this address.", headers=headers)
     if isinstance(error, exceptions.ValidationError):
         fields = error.get_full_details() if isinstance(error.detail, dict) else {}

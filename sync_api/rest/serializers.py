@@ -109,7 +109,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
     next_step = serializers.CharField()
     expected = serializers.IntegerField(required=False, help_text="The batch number to send next.")
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]
         child=serializers.ListField(child=serializers.CharField()),
         required=False,
         help_text="By member: what is wrong.",

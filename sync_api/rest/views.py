@@ -48,11 +48,11 @@ def problem_answers(*statuses: int) -> dict[Any, Any]:
 class SyncView(APIView):
     """Settings of all views, so that a foreign project's REST_FRAMEWORK settings do not matter."""
 
-    authentication_classes: ClassVar[Any] = [TokenAuthentication]
-    permission_classes: ClassVar[Any] = [IsDevice]
-    parser_classes: ClassVar[Any] = [StrictJSONParser]
-    renderer_classes: ClassVar[Any] = [JSONRenderer]
-    throttle_classes: ClassVar[Any] = []
+    authentication_classes = [TokenAuthentication]
+    permission_classes = [IsDevice]
+    parser_classes = [StrictJSONParser]
+    renderer_classes = [JSONRenderer]
+    throttle_classes = []
     content_negotiation_class = AlwaysJSON
     versioning_class = None
     schema = AutoSchema()
@@ -76,9 +76,9 @@ class EnrolmentThrottle(SimpleRateThrottle):
 class Enrolments(SyncView):
     """Enrol a device with its one-time code."""
 
-    authentication_classes: ClassVar[Any] = []
-    permission_classes: ClassVar[Any] = [AllowAny]
-    throttle_classes: ClassVar[Any] = [EnrolmentThrottle]
+    authentication_classes = []
+    permission_classes = [AllowAny]
+    throttle_classes = [EnrolmentThrottle]
 
     @extend_schema(
         operation_id="enrol",
@@ -99,7 +99,7 @@ class Enrolments(SyncView):
 class Batches(SyncView):
     """Take one sealed batch."""
 
-    parser_classes: ClassVar[Any] = [BatchParser]
+    parser_classes = [BatchParser]
     statuses: ClassVar[dict[str, int]] = {"held": 201, "duplicate": 200, "early": 202}
 
     @extend_schema(
@@ -141,7 +141,7 @@ class OwnDevice(SyncView):
     def get(self, request: Request) -> Response:
         """Heads and receipts per epoch, how far it is applied, and how much is set aside."""
         alias = conf.server_alias()
-        device = request.user
+        device: Any = request.user
         seen(device)
         parked = ParkedUnit.objects.using(alias).filter(device=device, state=ParkedUnit.State.PARKED).count()
         epochs = IncomingEpoch.objects.using(alias).filter(device=device).order_by("ordinal")
@@ -158,8 +158,8 @@ class OwnDevice(SyncView):
 class Server(SyncView):
     """Who this server is."""
 
-    authentication_classes: ClassVar[Any] = []
-    permission_classes: ClassVar[Any] = [AllowAny]
+    authentication_classes = []
+    permission_classes = [AllowAny]
 
     @extend_schema(operation_id="server", responses={200: ServerSerializer})
     def get(self, request: Request) -> Response:
@@ -171,8 +171,8 @@ class Server(SyncView):
 class Nothing(SyncView):
     """Any other address below: a problem in JSON, not a page in HTML."""
 
-    authentication_classes: ClassVar[Any] = []
-    permission_classes: ClassVar[Any] = [AllowAny]
+    authentication_classes = []
+    permission_classes = [AllowAny]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound("There is nothing at this address.")

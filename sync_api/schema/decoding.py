@@ -77,7 +77,7 @@ def read_float(raw: Any) -> float:
 
 
 def read_datetime(raw: str) -> datetime:
-    moment = required(parse_datetime(raw))
+    moment: datetime = required(parse_datetime(raw))
     return moment.replace(tzinfo=UTC) if settings.USE_TZ else moment
 
 

@@ -79,7 +79,8 @@ def referred_label(field: models.Field[Any, Any], kind: str) -> str | None:
     """The label of the synced model whose key `field` holds, if it holds one."""
     if not field.is_relation or kind in ("reference", "contenttype"):
         return None
-    target = field.remote_field.model
-    if field.target_field is not target._meta.pk:  # type: ignore[attr-defined]
+    relation: Any = field
+    target = relation.remote_field.model
+    if relation.target_field is not target._meta.pk:
         return None
     return str(target._meta.concrete_model._meta.label_lower)

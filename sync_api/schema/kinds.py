@@ -28,14 +28,16 @@ KINDS: tuple[tuple[tuple[type[models.Field[Any, Any]], ...], str], ...] = (
 
 def target_column(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
     """The column whose values `field` holds: for a relation the referred column, followed to its end."""
-    while field.is_relation:
-        field = field.target_field  # type: ignore[attr-defined]
-    return field
+    column: Any = field
+    while column.is_relation:
+        column = column.target_field
+    return column  # type: ignore[no-any-return]
 
 
 def is_content_type(field: models.Field[Any, Any]) -> bool:
     """Whether `field` refers to a content type."""
-    target = field.remote_field.model if field.is_relation else None
+    relation: Any = field.remote_field
+    target = relation.model if field.is_relation else None
     return target is not None and not isinstance(target, str) and target._meta.label_lower == CONTENT_TYPE
 
 
@@ -45,7 +47,7 @@ def kind_of(field: models.Field[Any, Any], references: dict[str, tuple[str, ...]
         return "reference"
     if is_content_type(field):
         return "contenttype"
-    column = target_column(field)
+    column: Any = target_column(field)
     if isinstance(column, models.GeneratedField):
         column = column.output_field
     for classes, kind in KINDS:

@@ -177,7 +177,8 @@ def encode_lines(rows: list[Row], time: int, schemas: list[int], producers: list
 
 def mark_sealed(alias: str, batch: OutgoingBatch, rows: list[Row]) -> None:
     """Give the rows their batch, in one statement."""
-    where, parameters = "", [batch.number, batch.epoch, batch.first_id, batch.last_id, batch.device.name]
+    where = ""
+    parameters: list[Any] = [batch.number, batch.epoch, batch.first_id, batch.last_id, batch.device.name]
     if connections[alias].vendor == "postgresql":
         where = " AND batch_number IS NULL AND unit = ANY(%s)"
         parameters.append(list({row.unit for row in rows}))
