@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.db import connections
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from audit.engine import preserve_device
 from audit.mirror.columns import NOW
@@ -45,10 +45,10 @@ def claimed(alias: str, device_id: int) -> Iterator[Device | None]:
 
 def devices_with_work(alias: str) -> list[int]:
     """Ids of the devices with batches to consume or with parked units, in order of their names."""
-    held = Q(epochs__head_number__gt=F("epochs__consumed_number"))
-    parked = Q(parked_units__state=ParkedUnit.State.PARKED)
-    found = Device.objects.using(alias).filter(held | parked).order_by("name").values_list("pk", flat=True)
-    return list(dict.fromkeys(found))
+    held = IncomingEpoch.objects.using(alias).filter(device=OuterRef("pk"), head_number__gt=F("consumed_number"))
+    parked = ParkedUnit.objects.using(alias).filter(device=OuterRef("pk"), state=ParkedUnit.State.PARKED)
+    devices = Device.objects.using(alias).filter(Q(Exists(held)) | Q(Exists(parked)))
+    return list(devices.order_by("name").values_list("pk", flat=True))
 
 
 def next_batch(alias: str, device_id: int) -> IncomingBatch | None:

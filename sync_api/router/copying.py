@@ -17,7 +17,8 @@ from sync_api.exceptions import (
 )
 from sync_api.inbox import accept
 from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
-from sync_api.router.enrolling import enrol_locally
+from sync_api.router.enrolling import enrol_locally, require_server
+from sync_api.router.picking import is_narrowed, picked_by
 from sync_api.sealing import seal
 from sync_api.transactions import immediate
 
@@ -36,12 +37,13 @@ def copy(queryset: QuerySet[Any], target: str) -> CopyReport:
     source = queryset.db
     if source == target:
         raise SameDatabaseAlias(alias=source)
+    require_server(target)
     name = alias_settings(source).device
     device = LocalDevice.objects.using(source).filter(name=name).first()
     if device is None:
         raise NoLocalDevice(alias=source)
     pending = OutgoingTransaction.objects.using(source).filter(device=name, is_consumed_server=False)
-    chosen = pending.filter(pk__in=queryset.order_by().values("pk")) if is_narrowed(queryset) else pending
+    chosen = pending.filter(pk__in=picked_by(queryset)) if is_narrowed(queryset) else pending
     check_order(pending, chosen)
     if not chosen.exists():
         return CopyReport(name, 0, 0)
@@ -52,10 +54,6 @@ def copy(queryset: QuerySet[Any], target: str) -> CopyReport:
     batches = batches_of(pending if wanted is None else pending.filter(pk__in=wanted))
     lines = sum(hand_over(source, device, epoch, number, target) for epoch, number in batches)
     return CopyReport(name, len(batches), lines)
-
-
-def is_narrowed(queryset: QuerySet[Any]) -> bool:
-    return bool(queryset.query.where) or queryset.query.is_sliced
 
 
 def check_order(pending: QuerySet[Any], chosen: QuerySet[Any]) -> None:

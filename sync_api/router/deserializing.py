@@ -22,6 +22,7 @@ from sync_api.exceptions import (
     OwnHostRefused,
 )
 from sync_api.models import IncomingBatch, IncomingTransaction
+from sync_api.router.picking import picked_by
 
 MESSAGES_AT_ONCE = 5_000
 
@@ -65,7 +66,7 @@ def deserialize(
     alias = queryset.db
     committed_by = server_name(alias, custom_device)
     open_rows = IncomingTransaction.objects.using(alias).filter(is_consumed=False, is_ignored=False)
-    picked = open_rows.filter(pk__in=queryset.order_by().values("pk"))
+    picked = open_rows.filter(pk__in=picked_by(queryset))
     if check_hostname:
         refuse_own_host(picked)
     held = Q(batch__state=IncomingBatch.State.HELD, is_error=False)

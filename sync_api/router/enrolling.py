@@ -15,15 +15,20 @@ from sync_api.transactions import immediate
 from sync_api.wire.keys import device_keys
 
 
-def enrol_locally(source: str, device: LocalDevice, target: str) -> None:
-    """Register `device` in database `target` with its key, and note the certificate where the device lives.
-
-    Opens its own transactions, one per database; done again it changes nothing. NotAServer if `target` is not
-    a server's database; DeviceRevoked and KeyTaken as in enrolment.
-    """
+def require_server(target: str) -> None:
+    """NotAServer unless `target` is a server's database."""
     own = alias_settings(target)
     if own.role != "server":
         raise NotAServer(device=own.device or target, role=own.role)
+
+
+def enrol_locally(source: str, device: LocalDevice, target: str) -> None:
+    """Register `device` in database `target` with its key, and note the certificate where the device lives.
+
+    Opens its own transactions, one per database; done again it changes nothing. DeviceRevoked and KeyTaken as
+    in enrolment.
+    """
+    own = alias_settings(target)
     public_key = device_keys(device.name).public_hex
     with immediate(target):
         registered, _ = Device.objects.using(target).get_or_create(
