@@ -30,10 +30,13 @@ class CaptureContext:
 CONTEXT: ContextVar[CaptureContext] = ContextVar("sync_capture_context", default=CaptureContext())
 
 
+COMMAND_PROGRAMS = ("manage.py", "django-admin", os.path.join("django", "__main__.py"))
+
+
 def command_name() -> str | None:
     """`command migrate` inside a management command, else None: a web process has users, not a command."""
-    program = os.path.basename(sys.argv[0]) if sys.argv else ""
-    if program in ("manage.py", "django-admin", "__main__.py") and len(sys.argv) > 1:
+    program = sys.argv[0] if sys.argv else ""
+    if program.endswith(COMMAND_PROGRAMS) and len(sys.argv) > 1:
         return f"command {sys.argv[1]}"[:USER_LENGTH_MAX]
     return None
 

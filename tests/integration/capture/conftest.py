@@ -24,9 +24,7 @@ def quick_flush() -> Iterator[None]:
 
 
 def empty_laptops(test_case: Any) -> None:
-    models = [
-        m for m in apps.get_app_config("matrix").get_models(include_auto_created=True) if not m._meta.proxy
-    ]
+    models = [m for m in apps.get_app_config("matrix").get_models(include_auto_created=True) if not m._meta.proxy]
     tables = [f'"{model._meta.db_table}"' for model in [*models, OutgoingTransaction]]
     for alias in LAPTOPS:
         connection = connections[alias]

@@ -22,9 +22,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "laptop_pg"])
 
 def texts(laptop: str, **limits: Any) -> st.SearchStrategy[str]:
     """Any characters, astral ones too; NUL where the database allows it."""
-    alphabet = st.characters(
-        exclude_categories=["Cs"], exclude_characters="" if laptop == "default" else "\0"
-    )
+    alphabet = st.characters(exclude_categories=["Cs"], exclude_characters="" if laptop == "default" else "\0")
     return st.text(alphabet, **limits)
 
 
