@@ -237,7 +237,8 @@ class EpochClosed(SyncError):
     def __init__(self, *, device: str) -> None:
         super().__init__(
             f"This batch belongs to an earlier epoch of device '{device}', which a newer one has "
-            "replaced. If an old copy of the device is still in use, take it out of use, or enrol it under another name."
+            "replaced. If an old copy of the device is still in use, take it out of use, or enrol it under "
+            "another name."
         )
 
 

@@ -17,7 +17,9 @@ class LocalDevice(models.Model):
     name = models.CharField(max_length=64, unique=True)
     role = models.CharField(max_length=10)
     epoch = models.CharField(max_length=32, help_text="32 hex digits.")
-    began = models.JSONField(help_text='{"kind": "fresh"} or {"kind": "continues", "epoch": hex, "number": n, "hash": hex}.')
+    began = models.JSONField(
+        help_text='{"kind": "fresh"} or {"kind": "continues", "epoch": hex, "number": n, "hash": hex}.'
+    )
     era_ordinal = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(default=timezone.now)
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from sync_api.failpoints import FAILPOINTS
 
+from sync_api.failpoints import FAILPOINTS
 from tests.processes import Installation, Web, enrol, installation, start_web
 
 KILLED = -9
