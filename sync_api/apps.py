@@ -9,13 +9,9 @@ class SyncApiConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from sync_api.capture import migrations
+        from sync_api.capture import checks, migrations  # noqa: F401  (importing registers the checks)
         from sync_api.capture.connection import prepare_connection
 
         connection_created.connect(prepare_connection, dispatch_uid="sync_api.capture")
         pre_migrate.connect(migrations.remove_before, sender=self, dispatch_uid="sync_api.remove_triggers")
         post_migrate.connect(migrations.install_after, sender=self, dispatch_uid="sync_api.install_triggers")
-        try:
-            from sync_api.capture import checks  # noqa: F401
-        except ImportError:
-            pass

@@ -55,9 +55,7 @@ class CaptureWrapper:
             return self.on_sqlite(execute, text, sql, params, many, context)
         return self.on_postgresql(execute, text, sql, params, many, context)
 
-    def on_sqlite(
-        self, execute: Callable[..., Any], text: str, sql: Any, params: Any, many: bool, context: Any
-    ) -> Any:
+    def on_sqlite(self, execute: Callable[..., Any], text: str, sql: Any, params: Any, many: bool, context: Any) -> Any:
         raw = self.connection.connection
         if raw is not None and not raw.in_transaction:
             self.state.end_unit()

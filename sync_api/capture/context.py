@@ -27,7 +27,7 @@ class CaptureContext:
         return name[:USER_LENGTH_MAX] if name else command_name()
 
 
-CONTEXT: ContextVar[CaptureContext] = ContextVar("sync_capture_context", default=CaptureContext())  # noqa: B039 - it is frozen
+CONTEXT: ContextVar[CaptureContext] = ContextVar("sync_capture_context", default=CaptureContext())  # noqa: B039 - it is frozen  # noqa: B039 (frozen)
 
 
 COMMAND_PROGRAMS = ("manage.py", "django-admin", os.path.join("django", "__main__.py"))

@@ -15,10 +15,8 @@ from sync_api.exceptions import UnsupportedField
 from sync_api.models import CaptureSchema, LocalDevice
 from sync_api.schema import describe, synced_models
 
-
 UNSEALED_INDEXES = (
-    "CREATE INDEX IF NOT EXISTS syncserver_unsealed_id ON sync_api_outgoingtransaction (id)"
-    " WHERE batch_number IS NULL",
+    "CREATE INDEX IF NOT EXISTS syncserver_unsealed_id ON sync_api_outgoingtransaction (id) WHERE batch_number IS NULL",
     "CREATE INDEX IF NOT EXISTS syncserver_unsealed_unit ON sync_api_outgoingtransaction (unit, id)"
     " WHERE batch_number IS NULL",
 )
@@ -94,8 +92,7 @@ def columns_of(alias: str) -> dict[str, set[str]]:
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(
-                "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_xinfo(t.name) AS c"
-                " WHERE t.type = 'table'"
+                "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_xinfo(t.name) AS c WHERE t.type = 'table'"
             )
         else:
             cursor.execute(

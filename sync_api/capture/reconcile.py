@@ -93,8 +93,7 @@ def rows_now(alias: str, captured: Captured) -> Iterator[tuple[str, str]]:
     with connection.cursor() as cursor:
         sql.pin_formats(cursor)
         cursor.execute(
-            f"SELECT {sql.key_text(captured, 'r')}, {sql.payload(captured, 'r')}"
-            f" FROM {sql.quote(captured.table)} AS r"
+            f"SELECT {sql.key_text(captured, 'r')}, {sql.payload(captured, 'r')} FROM {sql.quote(captured.table)} AS r"
         )
         while rows := cursor.fetchmany(FETCH):
             yield from rows

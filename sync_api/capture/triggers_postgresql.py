@@ -58,18 +58,14 @@ def value(captured: Captured, name: str, kind: str, row: str) -> str:
     if kind == "reference":
         table, column, parts = captured.natural_key_columns(name)
         key = ", ".join(f"t.{quote(part)}" for part in parts)
-        return (
-            f"(SELECT json_build_array({key})::text FROM {quote(table)} AS t WHERE t.{quote(column)} = {x})"
-        )
+        return f"(SELECT json_build_array({key})::text FROM {quote(table)} AS t WHERE t.{quote(column)} = {x})"
     return FORMS[kind].format(x=x)
 
 
 def payload(captured: Captured, row: str) -> str:
     """The expression for the row as the text of a JSON array."""
     values = [value(captured, name, kind, row) for name, kind, _ in captured.schema.fields]
-    chunks = [
-        f"json_build_array({', '.join(values[i : i + CHUNK])})::text" for i in range(0, len(values), CHUNK)
-    ]
+    chunks = [f"json_build_array({', '.join(values[i : i + CHUNK])})::text" for i in range(0, len(values), CHUNK)]
     if len(chunks) == 1:
         return chunks[0]
     inner = " || ',' || ".join(f"substr({chunk}, 2, length({chunk}) - 2)" for chunk in chunks)
