@@ -72,7 +72,7 @@ def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
                 size += length
                 unit_lines += 1
                 unit_size += length
-                if unit_lines > lines:
+                if unit_lines > lines or unit_size > size_max:
                     check_unit(unit_lines, unit_size)
     return rows
 

@@ -69,7 +69,7 @@ def decode(content: bytes) -> Envelope:
     header_bytes, salt_line = parts[0], parts[1]
     lines = parts[2:]
     check_size("header in bytes", len(header_bytes), "SYNC_HEADER_BYTES_MAX")
-    check_size("number of lines", len(lines), "SYNC_UNIT_LINES_MAX")  # a batch of several units holds fewer
+    check_size("number of lines", len(lines), "SYNC_UNIT_LINES_MAX", more=int(limit("SYNC_BATCH_LINES")))
     check_size("longest line in bytes", max(map(len, lines)), "SYNC_LINE_BYTES_MAX")
     header = json_object(header_bytes, "header")
     hashes = hashes_of(json_object(salt_line, "salts"), lines)
@@ -122,7 +122,8 @@ def json_object(text: bytes, name: str) -> dict[str, Any]:
     return value
 
 
-def check_size(what: str, size: int, setting: str) -> None:
-    size_max = int(limit(setting))
+def check_size(what: str, size: int, setting: str, *, more: int = 0) -> None:
+    """EnvelopeTooLarge when `size` is over the limit. `more`: the largest unit may follow smaller ones."""
+    size_max = int(limit(setting)) + more
     if size > size_max:
         raise EnvelopeTooLarge(what=what, size=size, size_max=size_max, setting=setting)

@@ -115,6 +115,7 @@ def test_bytes_after_the_end_are_refused() -> None:
 def test_each_limit_of_the_bytes_is_refused_by_its_name(settings: Any, limit: str, value: int) -> None:
     content = sealed(raw_lines(5, "limit"))
     decode(content)
+    settings.SYNC_BATCH_LINES = 2
     setattr(settings, limit, value)
     with pytest.raises(EnvelopeTooLarge, match=limit):
         decode(content)
