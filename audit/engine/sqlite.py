@@ -16,6 +16,8 @@ from audit.fields import to_microseconds
 from audit.mirror.tables import MirrorTable
 
 DAYS_KEPT_MAX = 4_096
+MOMENTS_KEPT_MAX = 64
+"""The changes of a unit share their moment and stand together, so few need to be kept."""
 
 
 @lru_cache(DAYS_KEPT_MAX)
@@ -23,6 +25,7 @@ def day_text(days: int) -> str:
     return str(date.fromordinal(date(1970, 1, 1).toordinal() + days))
 
 
+@lru_cache(MOMENTS_KEPT_MAX)
 def moment_text(microseconds: int) -> str:
     """A moment in UTC as Django writes it on SQLite, where moments compare as text."""
     seconds, rest = divmod(microseconds, 1_000_000)

@@ -48,7 +48,10 @@ class Deliverer:
 
     def send(self, batch: OutgoingBatch) -> None:
         """Send one batch and keep its receipt; where the server lacks earlier ones, send those first."""
-        body = self._post(batch)
+        self.settle(batch, self.post(batch))
+
+    def settle(self, batch: OutgoingBatch, body: dict[str, Any]) -> None:
+        """Keep the receipt in the server's answer; where the server lacks earlier batches, send those first."""
         expected = body.get("expected")
         if body.get("state") == "early" and isinstance(expected, int):
             if not 1 <= expected < batch.number:
@@ -61,7 +64,7 @@ class Deliverer:
         """The server's head is behind ours (restored from a backup): send from there, as stored."""
         for number in range(expected, batch.number + 1):
             earlier = self._batch(batch.epoch, number)
-            body = self._post(earlier)
+            body = self.post(earlier)
             if body.get("state") == "early":
                 raise NotTheServer(url=self.server.url, status=202)
             self._keep(earlier, body)
@@ -81,7 +84,8 @@ class Deliverer:
         if last is not None and isinstance(head, int) and head < last:
             self._send_again(self._batch(self.device.epoch, last), head + 1)
 
-    def _post(self, batch: OutgoingBatch) -> dict[str, Any]:
+    def post(self, batch: OutgoingBatch) -> dict[str, Any]:
+        """Send the stored bytes and return the answer, which must be about them. Touches no database."""
         failpoint("push.before_send")
         body = self.server.post("batches", bytes(batch.content), BATCH_TYPE).body
         failpoint("push.after_answer")

@@ -7,6 +7,7 @@ as it is stored; a batch that reached the server without its receipt reaching us
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from sync_api.client.deliver import Deliverer
 from sync_api.client.http import Server
 from sync_api.conf import alias_settings
 from sync_api.exceptions import NoLocalDevice, NotEnrolled
-from sync_api.models import LocalDevice
+from sync_api.models import LocalDevice, OutgoingBatch
 from sync_api.sealing import seal_next
 from sync_api.wire.keys import TOKEN_FILE, device_folder
 
@@ -57,12 +58,26 @@ def push(
     with Server(device.server_url, token=token, allow_http=allow_http, transport=transport) as server:
         deliverer = Deliverer(alias, device, server, report, progress or (lambda transactions: None))
         deliverer.send_stored()
-        while (batch := seal_next(alias, device.name)) is not None:
-            deliverer.send(batch)
+        seal_and_send(alias, deliverer)
         if not report.requests and not server.requests:
             deliverer.ask()
         report.requests = server.requests
     return report
+
+
+def seal_and_send(alias: str, deliverer: Deliverer) -> None:
+    """Seal the next batch while the server takes the one before; the order of sending is that of sealing.
+
+    The thread only waits for the network: it touches no database.
+    """
+    with ThreadPoolExecutor(max_workers=1) as network:
+        on_its_way: tuple[OutgoingBatch, Future[dict[str, Any]]] | None = None
+        while (batch := seal_next(alias, deliverer.device.name)) is not None:
+            if on_its_way is not None:
+                deliverer.settle(on_its_way[0], on_its_way[1].result())
+            on_its_way = batch, network.submit(deliverer.post, batch)
+        if on_its_way is not None:
+            deliverer.settle(on_its_way[0], on_its_way[1].result())
 
 
 def enrolled_device(alias: str) -> LocalDevice:

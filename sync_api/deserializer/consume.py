@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from django.db import Error, OperationalError, ProgrammingError
 from django.db.models import Sum
@@ -75,11 +77,28 @@ def consume_device(
             batch = next_batch(alias, device_id)
             if batch is None or is_beyond(until, batch):
                 return
-            lines = consume_batch(alias, device, batch, report, until=until, committed_by=committed_by)
+            with collector_paused():
+                lines = consume_batch(alias, device, batch, report, until=until, committed_by=committed_by)
         if progress is not None:
             progress(lines)
         if until is not None and until[:2] == (batch.epoch.ordinal, batch.number):
             return
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Without the cyclic garbage collector for the length of one batch.
+
+    A batch makes some twenty tuples per line that all live to its end; looking through them for cycles, again and
+    again, finds nothing and took a sixth of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def consume_batch(

@@ -24,6 +24,10 @@ STEP = timedelta(days=73)
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CHUNK = 5_000
 PAGES_GROWTH_MAX = 2.0
+WARMING = 5
+"""Questions asked before measuring, so that both tables' pages are warm."""
+SAMPLES = 5
+"""Different records, sites and moments asked for in each repetition."""
 FEWEST, MOST = 100_000, 1_000_000
 
 first_medians: dict[tuple[str, str, str], float] = {}
@@ -49,7 +53,7 @@ def measure(server: str, rows: int) -> Iterator[Figure]:
     for question, ask in QUESTIONS.items():
         seconds: dict[str, list[float]] = {name: [] for name in readers}
         answers: dict[str, set[int]] = {name: set() for name in readers}
-        for repeat in range(-1, REPEATS):  # the first, unmeasured, warms the pages of both
+        for repeat in range(-WARMING, REPEATS * SAMPLES):
             draw = random.Random(f"{question} {repeat}")
             moment = START + timedelta(seconds=draw.randrange(int(VERSIONS * STEP.total_seconds())))
             key, site = draw.choice(sample_keys(rows)), draw.choice(data.site_rows())["id"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 
 os.environ.setdefault("SECRET_KEY", "benchmarks-only")
@@ -11,7 +13,10 @@ from syncserver.settings import *  # noqa: F403
 from syncserver.settings import INSTALLED_APPS
 from tests.postgres import postgres_database
 
-FOLDER = os.environ.setdefault("BENCHMARK_FOLDER", tempfile.mkdtemp(prefix="syncserver-benchmarks-"))
+if "BENCHMARK_FOLDER" not in os.environ:
+    os.environ["BENCHMARK_FOLDER"] = tempfile.mkdtemp(prefix="syncserver-benchmarks-")
+    atexit.register(shutil.rmtree, os.environ["BENCHMARK_FOLDER"], ignore_errors=True)
+FOLDER = os.environ["BENCHMARK_FOLDER"]
 RUN = os.environ.setdefault("BENCHMARK_RUN", str(os.getpid()))
 APPS = ["simple_history", "tests.benchmarks.bench"]
 
