@@ -17,6 +17,7 @@ from sync_api.deserializer.decode import Decoded, decode_lines
 from sync_api.deserializer.lines import Line
 from sync_api.deserializer.troubles import Trouble
 from sync_api.deserializer.units import Parked, Record, Units
+from sync_api.failpoints import failpoint
 
 REFUSALS = (DataError, IntegrityError, InterfaceError)
 LIMIT_EXCEEDED = "54"
@@ -81,6 +82,7 @@ class Settlement:
                 break
             try:
                 with transaction.atomic(using=self.work.alias):
+                    failpoint("consume.before_write")
                     changes = self.write(made)
                 break
             except Error as error:
