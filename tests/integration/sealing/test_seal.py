@@ -47,7 +47,7 @@ def test_units_become_numbered_chained_signed_batches(laptop: str, device: Local
     sealed = envelopes(laptop)
     assert report.batches == len(sealed) > 1
     assert (report.units, report.transactions) == (5, 9)
-    assert sum((keys_in(envelope) for envelope in sealed), []) == [row.tx_pk for row in rows]
+    assert [key for envelope in sealed for key in keys_in(envelope)] == [row.tx_pk for row in rows]
     assert [envelope.header["previous"] for envelope in sealed] == ["", *(e.hash for e in sealed[:-1])]
     assert [envelope.header["first"] for envelope in sealed] == _firsts(sealed)
     assert verify_chain(laptop).problems == []
