@@ -81,13 +81,13 @@ class IncomingTransactionAdmin(ReadOnlyAdmin):
         "effective_at",
         "action",
         "tx_name",
-        "tx_pk",
         "user",
         "reason",
-        "unit",
         "is_consumed",
         "is_error",
         "is_ignored",
+        "tx_pk",
+        "unit",
     )
     list_filter = (
         SyncedModelFilter,

@@ -22,13 +22,13 @@ class OutgoingTransactionAdmin(ReadOnlyAdmin):
         "captured_at",
         "action",
         "tx_name",
-        "tx_pk",
         "user",
         "reason",
-        "unit",
         "batch_number",
         "is_consumed_middleman",
         "is_consumed_server",
+        "tx_pk",
+        "unit",
     )
     list_filter = (SyncedModelFilter, "action", "is_consumed_server", "is_consumed_middleman", "is_baseline")
     search_fields = ("tx_pk__exact", "tx_name__exact", "user__exact")
