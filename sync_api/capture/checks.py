@@ -154,7 +154,7 @@ def check_relation(
     """A synced record may refer to synced records, to content types, and to declared references."""
     if is_content_type(field):
         return
-    target: Any = field.remote_field.model
+    target: Any = field.related_model
     if field.name in references:
         known = {found.name for found in target._meta.concrete_fields}
         unknown = [name for name in references[field.name] if name not in known]

@@ -59,8 +59,18 @@ def reconcile_capture(alias: str, *, reason: str, dry_run: bool = False) -> dict
     return found
 
 
+def lock_against_writers(alias: str, captured: Captured) -> None:
+    """Wait for open writers of the table and keep new ones out until the transaction ends."""
+    connection = connections[alias]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            table = triggers_postgresql.quote(captured.table)
+            cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+
+
 def missed_changes(alias: str, captured: Captured) -> Missed:
     """The difference between the last captured state of each record and its row."""
+    lock_against_writers(alias, captured)
     known = last_captured(alias, captured)
     missed = Missed(captured.schema.label)
     for key, payload in rows_now(alias, captured):
