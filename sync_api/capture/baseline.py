@@ -81,7 +81,7 @@ def write_chunk(alias: str, captured: Captured, logged: Logged) -> int | None:
         state = device.baselines[label]
         rows = next_rows(alias, captured, state["after"])
         known = logged.read()
-        unknown = [("I", key, payload) for key, payload in rows if key not in known]
+        unknown: list[tuple[str, str, str | None]] = [("I", key, payload) for key, payload in rows if key not in known]
         if rows:
             record(
                 alias, captured, device, Missed(label, unknown), unit=unit_id(alias), reason=REASON, is_baseline=True
