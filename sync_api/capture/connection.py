@@ -64,7 +64,7 @@ class CaptureWrapper:
                     return self.on_sqlite(execute, text, sql, params, many, context)
         if callable(CONTEXT.get().user) and WRITES.match(text):
             self.state.begin_unit()  # asks for the user now: a trigger could not query
-        self.state.inside_wrapper = True
+        was_inside, self.state.inside_wrapper = self.state.inside_wrapper, True
         self.state.error = None
         try:
             return execute(sql, params, many, context)
@@ -74,7 +74,7 @@ class CaptureWrapper:
                 raise kept from error
             raise
         finally:
-            self.state.inside_wrapper = False
+            self.state.inside_wrapper = was_inside
 
     def on_postgresql(
         self, execute: Callable[..., Any], text: str, sql: Any, params: Any, many: bool, context: Any

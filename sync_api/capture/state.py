@@ -57,6 +57,10 @@ class CaptureState:
             self.utc_offset = local_offset()
             self.rows = 0
 
+    def in_known_transaction(self) -> bool:
+        """Whether a write that went past Django's cursor runs inside a transaction that Django began."""
+        return self.connection.in_atomic_block and self.connection.connection.in_transaction
+
     # --- called by the SQLite triggers, in this order for each row
 
     def is_on(self) -> int:
@@ -67,7 +71,7 @@ class CaptureState:
         self.read_context()
         if not self.is_recording:
             return 0
-        if not self.inside_wrapper and not self.connection.in_atomic_block:
+        if not self.inside_wrapper and not self.in_known_transaction():
             raise self.remember(UnitUnclear())
         self.begin_unit()
         self.rows += 1

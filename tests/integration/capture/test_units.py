@@ -179,3 +179,28 @@ def test_new_connection_begins_a_new_unit(laptop: str) -> None:
         word(laptop, "b")
 
     assert units_of(log) == [0, 1]
+
+
+def test_script_past_djangos_cursor_inside_atomic_is_refused() -> None:
+    """executescript() commits behind Django's back, so its writes have no known unit."""
+    with connections["default"].cursor() as cursor, recorded("default") as log:
+        connection = connections["default"]
+        connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+        connection.in_atomic_block = True
+        with pytest.raises(sqlite3.OperationalError, match="user-defined function raised"):
+            cursor.cursor.executescript("INSERT INTO matrix_word (code) VALUES ('a')")
+        connection.in_atomic_block = False
+        connection.set_autocommit(True)
+
+    assert log == []
+
+
+def test_capture_can_be_switched_off_as_a_whole(laptop: str, settings: Any) -> None:
+    settings.ALLOW_MODEL_SERIALIZATION = False
+    connections[laptop].close()
+    with recorded(laptop) as log:
+        word(laptop, "a")
+    settings.ALLOW_MODEL_SERIALIZATION = True
+    connections[laptop].close()
+
+    assert log == []
