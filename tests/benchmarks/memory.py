@@ -49,7 +49,7 @@ def peaks(server: str, rows: int) -> dict[str, float]:
 
 def peak(command: str, alias: str) -> float:
     output = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.memory", command, alias],
+        [sys.executable, "-m", "tests.benchmarks.measured", command, alias],
         env=os.environ,
         check=True,
         capture_output=True,
@@ -57,26 +57,3 @@ def peak(command: str, alias: str) -> float:
     ).stdout
     found = json.loads(output.splitlines()[-1])
     return float(found["peak"] - found["idle"]) / MEGABYTE
-
-
-def child(command: str, alias: str) -> None:
-    """In a fresh process: idle memory once Django has asked the database, then the command's peak."""
-    import django
-
-    django.setup()
-    from audit.models import Device
-
-    Device.objects.using(alias).count()
-    idle = status("VmRSS")
-    road.command(command, database=alias)
-    print(json.dumps({"idle": idle, "peak": status("VmHWM")}))
-
-
-def status(name: str) -> int:
-    """A figure of /proc/self/status in bytes (ru_maxrss would begin with the parent's peak)."""
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
-
-
-if __name__ == "__main__":
-    child(sys.argv[1], sys.argv[2])
