@@ -46,7 +46,7 @@ class ReasonRequired(SyncError):
 
     def __init__(self, *, model: str) -> None:
         super().__init__(
-            f"A change of {model} needs a reason. Give one: `with sync_context(reason=\"...\")`, "
+            f'A change of {model} needs a reason. Give one: `with sync_context(reason="...")`, '
             "or the form's reason field."
         )
 
@@ -172,8 +172,7 @@ class DeviceUnknown(SyncError):
 
     def __init__(self, *, device: str) -> None:
         super().__init__(
-            f"Device '{device}' is not enrolled on this server. "
-            f"Run `add_device {device}` here and `enrol` there."
+            f"Device '{device}' is not enrolled on this server. Run `add_device {device}` here and `enrol` there."
         )
 
 
@@ -259,8 +258,7 @@ class EarlyLimit(SyncError):
     def __init__(self, *, device: str, expected: int, limit: str) -> None:
         self.expected = expected
         super().__init__(
-            f"Too much of device '{device}' already waits behind a gap ({limit}). "
-            f"Send batch {expected} first."
+            f"Too much of device '{device}' already waits behind a gap ({limit}). Send batch {expected} first."
         )
 
 
@@ -376,9 +374,7 @@ class ParkedUnitUnknown(SyncError):
     code = "parked_unit_unknown"
 
     def __init__(self, *, unit_id: int, alias: str) -> None:
-        super().__init__(
-            f"No unit {unit_id} is parked in database '{alias}'. See the numbers with `parked list`."
-        )
+        super().__init__(f"No unit {unit_id} is parked in database '{alias}'. See the numbers with `parked list`.")
 
 
 class ReasonMissing(SyncError):
@@ -419,9 +415,7 @@ class ProofInvalid(SyncError):
     code = "proof_invalid"
 
     def __init__(self) -> None:
-        super().__init__(
-            "The enrolment request is not signed with the key it brings. Run `enrol` again on the device."
-        )
+        super().__init__("The enrolment request is not signed with the key it brings. Run `enrol` again on the device.")
 
 
 class KeyTaken(SyncError):
@@ -430,9 +424,7 @@ class KeyTaken(SyncError):
     code = "key_taken"
 
     def __init__(self, *, what: str) -> None:
-        super().__init__(
-            f"The device's key {what}. Run `enrol` again with --new-key: that makes a new one."
-        )
+        super().__init__(f"The device's key {what}. Run `enrol` again with --new-key: that makes a new one.")
 
 
 class DeviceNameInvalid(SyncError):

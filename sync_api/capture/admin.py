@@ -65,11 +65,11 @@ class SyncModelAdmin(AnyAdmin):
             return HttpResponseRedirect(request.get_full_path())
         return super().delete_view(request, object_id, {**self.reason_context(), **(extra_context or {})})
 
-    def response_action(self, request: HttpRequest, queryset: Any) -> Any:
+    def response_action(self, request: HttpRequest, queryset: Any, *arguments: Any, **options: Any) -> Any:
         if request.POST.get("action") == "delete_selected" and "post" in request.POST and self.lacks_reason(request):
             self.message_user(request, "Nothing was deleted: give a reason for the deletion.", messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
-        response = super().response_action(request, queryset)
+        response = super().response_action(request, queryset, *arguments, **options)
         if isinstance(response, TemplateResponse) and response.context_data is not None:
             response.context_data.update(self.reason_context())
         return response

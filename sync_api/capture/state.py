@@ -59,7 +59,7 @@ class CaptureState:
 
     def in_known_transaction(self) -> bool:
         """Whether a write that went past Django's cursor runs inside a transaction that Django began."""
-        return self.connection.in_atomic_block and self.connection.connection.in_transaction
+        return bool(self.connection.in_atomic_block and self.connection.connection.in_transaction)
 
     # --- called by the SQLite triggers, in this order for each row
 

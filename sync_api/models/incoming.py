@@ -84,9 +84,7 @@ class IncomingTransaction(models.Model):
     """One received transaction. What was received is never changed; only the marks at the end are."""
 
     id = RowIdField(primary_key=True)
-    batch = models.ForeignKey(
-        IncomingBatch, on_delete=models.PROTECT, db_constraint=False, related_name="transactions"
-    )
+    batch = models.ForeignKey(IncomingBatch, on_delete=models.PROTECT, db_constraint=False, related_name="transactions")
     sequence = models.BigIntegerField(help_text="Its number in the epoch.")
     unit = models.PositiveIntegerField(help_text="Its unit's number in the batch, from 0.")
     model_index = models.PositiveSmallIntegerField(help_text="Which of the batch header's models.")

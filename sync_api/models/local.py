@@ -36,9 +36,7 @@ class LocalDevice(models.Model):
     server_key = models.CharField(max_length=64, blank=True, help_text="The server's public key, in hex.")
     certificate = models.JSONField(null=True, blank=True)
     enrolled_at = models.DateTimeField(null=True, blank=True)
-    baselines = models.JSONField(
-        default=dict, help_text='Per model label: {"done": bool, "after": last key written}.'
-    )
+    baselines = models.JSONField(default=dict, help_text='Per model label: {"done": bool, "after": last key written}.')
 
     class Meta:
         verbose_name = "this device"

@@ -63,16 +63,10 @@ def figures(seconds: dict[tuple[str, str], list[float]], vendor: str, rows: int)
     for operation in WRITES:
         plain, synced = seconds[operation, "plain"], seconds[operation, "synced"]
         bound = BOUNDS[vendor].get(operation, "")
-        yield Figure(
-            "capture", f"{operation}: synced / plain", vendor, rows, ratio(synced, plain), "x", bound
-        )
+        yield Figure("capture", f"{operation}: synced / plain", vendor, rows, ratio(synced, plain), "x", bound)
         if history := seconds.get((operation, "history")):
-            yield Figure(
-                "capture", f"{operation}: simple-history / plain", vendor, rows, ratio(history, plain), "x"
-            )
-        yield Figure(
-            "capture", f"{operation}: plain, per row", vendor, rows, median(plain) / rows * 1e6, "us"
-        )
+            yield Figure("capture", f"{operation}: simple-history / plain", vendor, rows, ratio(history, plain), "x")
+        yield Figure("capture", f"{operation}: plain, per row", vendor, rows, median(plain) / rows * 1e6, "us")
 
 
 def create(model: type[models.Model], alias: str, rows: int) -> float:

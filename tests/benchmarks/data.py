@@ -11,12 +11,8 @@ from typing import Any
 SITES = 100
 NOTE_LENGTH = 200
 
-FIRST_NAMES = (
-    "Amina Joseph Grace Tendai Li Maria Peter Chipo Ravi Elena Kofi Noor Sipho Hana Lucas Ayo Mirjam Tomas"
-)
-LAST_NAMES = (
-    "Banda Moyo Okafor Silva Tanaka Mwale Novak Diallo Garcia Phiri Sato Weber Dlamini Haddad Rossi Kim"
-)
+FIRST_NAMES = "Amina Joseph Grace Tendai Li Maria Peter Chipo Ravi Elena Kofi Noor Sipho Hana Lucas Ayo Mirjam Tomas"
+LAST_NAMES = "Banda Moyo Okafor Silva Tanaka Mwale Novak Diallo Garcia Phiri Sato Weber Dlamini Haddad Rossi Kim"
 TEAM_NAMES = "north south east west coast hills river town"
 STATUS_NAMES = "enrolled visited pending referred completed withdrawn"
 NOTE_WORDS = """

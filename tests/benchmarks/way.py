@@ -40,9 +40,7 @@ def measure(server: str, rows: int) -> Iterator[Figure]:
                 consumes.append(road.seconds_of(road.consume, server))
                 batches = road.envelopes()
                 lines = max(count for _, count in batches)
-                floors.append(
-                    floor.post(null.url, [content for content, _ in batches]) + floor.insert(server, lines)
-                )
+                floors.append(floor.post(null.url, [content for content, _ in batches]) + floor.insert(server, lines))
             assert IncomingTransaction.objects.using(server).filter(is_consumed=False).count() == 0
         finally:
             null.stop()

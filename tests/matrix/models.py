@@ -172,9 +172,7 @@ Wide = type(
         "__module__": __name__,
         "__doc__": "A form of 200 fields.",
         **{
-            f"f{number:03}": models.FloatField(null=True)
-            if number % 2
-            else models.CharField(max_length=20, null=True)
+            f"f{number:03}": models.FloatField(null=True) if number % 2 else models.CharField(max_length=20, null=True)
             for number in range(WIDE)
         },
     },

@@ -58,9 +58,7 @@ class Table:
             next(lines)
             for line in lines:
                 raw = json.loads(line)
-                yield Revision(
-                    raw["revision"], tuple(raw["columns"]), raw["changes"], raw["rows"], raw["sha256"]
-                )
+                yield Revision(raw["revision"], tuple(raw["columns"]), raw["changes"], raw["rows"], raw["sha256"])
 
 
 def apply_revision(model: type[models.Model], key: Sequence[str], revision: Revision, *, using: str) -> str:
@@ -107,6 +105,4 @@ def digest(rows: Iterable[Mapping[str, Any]], key: Sequence[str], columns: Seque
 
 def state(queryset: models.QuerySet[Any], table: Table, revision: Revision) -> tuple[int, str]:
     """Count and SHA-256 of what `queryset` (a mirror as of a moment, or the table itself) holds."""
-    return digest(
-        queryset.values(*dict.fromkeys((*table.key, *revision.columns))), table.key, revision.columns
-    )
+    return digest(queryset.values(*dict.fromkeys((*table.key, *revision.columns))), table.key, revision.columns)

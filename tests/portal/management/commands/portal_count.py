@@ -43,9 +43,7 @@ class Command(BaseCommand):
         sequence = incoming.aggregate(first=Min("sequence"), last=Max("sequence"))
         transactions = incoming.values("sequence").distinct().count()
         assert incoming.count() == transactions, "a transaction is stored twice"
-        assert not transactions or (sequence["first"], sequence["last"]) == (1, transactions), (
-            "the log has holes"
-        )
+        assert not transactions or (sequence["first"], sequence["last"]) == (1, transactions), "the log has holes"
         assert not incoming.filter(is_consumed=False).exists(), "something waits"
         assert not ParkedUnit.objects.using(database).exists(), "something is parked"
         return {"rows": rows, "sha256": sha256, "transactions": transactions, "versions": mirror.count()}

@@ -23,9 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--timeline", choices=["captured", "committed"], default="captured")
         parser.add_argument("--database", default="default")
 
-    def handle(
-        self, *, file: Path, moments: Path, device: str, timeline: str, database: str, **options: Any
-    ) -> str:
+    def handle(self, *, file: Path, moments: Path, device: str, timeline: str, database: str, **options: Any) -> str:
         table = Table.open(file)
         mirror = MODELS[table.name].mirror
         wrong = []
@@ -35,7 +33,5 @@ class Command(BaseCommand):
             if state(rows, table, revision) != (revision.rows, revision.sha256):
                 wrong.append(revision.number)
         if wrong:
-            raise CommandError(
-                f"{table.name}: revisions {wrong} of {len(known)} differ on the {timeline} timeline."
-            )
+            raise CommandError(f"{table.name}: revisions {wrong} of {len(known)} differ on the {timeline} timeline.")
         return f"{table.name}: {len(known)} revisions equal on the {timeline} timeline."
