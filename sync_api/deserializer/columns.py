@@ -23,7 +23,7 @@ from django.db.backends.utils import format_number
 Column: TypeAlias = Sequence[Any]
 Decode: TypeAlias = Callable[[Column], Column]
 
-BAD_VALUE = (ValueError, TypeError, ArithmeticError, AttributeError)
+BAD_VALUE = (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError)
 """What a decoder raises. (OverflowError and decimal.InvalidOperation are ArithmeticErrors.)"""
 
 SQLITE_DECIMAL = Context(prec=15)

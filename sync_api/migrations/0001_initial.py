@@ -297,8 +297,4 @@ class Migration(migrations.Migration):
             model_name='parkedunit',
             constraint=models.UniqueConstraint(fields=('batch', 'unit'), name='sync_parked_unit_unique'),
         ),
-        migrations.AddIndex(
-            model_name='parkedrecord',
-            index=models.Index(fields=['tx_name', 'tx_pk'], name='sync_parked_record'),
-        ),
     ]

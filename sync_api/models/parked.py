@@ -50,14 +50,14 @@ class ParkedUnit(models.Model):
 
 
 class ParkedRecord(models.Model):
-    """A record that a parked unit touches: later units that touch or refer to it wait behind."""
+    """A record that a parked unit touches: later units that touch or refer to it wait behind.
+
+    Its key has no index: PostgreSQL refuses to index a long one, and just such a record has to be parked.
+    """
 
     parked_unit = models.ForeignKey(ParkedUnit, on_delete=models.CASCADE, related_name="records")
     tx_name = models.CharField(max_length=201)
     tx_pk = models.TextField()
-
-    class Meta:
-        indexes = [models.Index(fields=["tx_name", "tx_pk"], name="sync_parked_record")]
 
     def __str__(self) -> str:
         return f"{self.tx_name} {self.tx_pk}"

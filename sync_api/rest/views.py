@@ -13,6 +13,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
@@ -68,6 +69,12 @@ class EnrolmentThrottle(SimpleRateThrottle):
 
     def get_rate(self) -> str:
         return f"{conf.limit('SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX')}/min"
+
+    def get_ident(self, request: Request) -> str:
+        """X-Forwarded-For counts only where REST_FRAMEWORK["NUM_PROXIES"] says who wrote it."""
+        if api_settings.NUM_PROXIES is None:
+            return str(request.META.get("REMOTE_ADDR", ""))
+        return str(super().get_ident(request))
 
     def get_cache_key(self, request: Request, view: APIView) -> str:
         return f"sync_enrolment:{self.get_ident(request)}"

@@ -81,45 +81,40 @@ def interleaved_units(alias: str, device: LocalDevice) -> list[Row]:
     lines, size_max = int(limit("SYNC_BATCH_LINES")), int(limit("SYNC_BATCH_BYTES"))
     window = lines
     while True:
-        bound, is_last = window_bound(alias, device, window)
+        bound = window_bound(alias, device, window)
         if bound is None:
             return []
-        whole = whole_units(alias, device, bound, is_last=is_last)
+        whole = whole_units(alias, device, bound)
         if whole:
             return take(whole, lines=lines, size_max=size_max)
         check_unit(window, 0)
         window *= 4
 
 
-def window_bound(alias: str, device: LocalDevice, window: int) -> tuple[int | None, bool]:
-    """The id of the window's last unsealed row, and whether no unsealed row follows it."""
+def window_bound(alias: str, device: LocalDevice, window: int) -> int | None:
+    """The id of the window's last unsealed row; None without one."""
     with connections[alias].cursor() as cursor:
         cursor.execute(
-            "SELECT max(id), count(*) FROM (SELECT id FROM sync_api_outgoingtransaction"
+            "SELECT max(id) FROM (SELECT id FROM sync_api_outgoingtransaction"
             " WHERE batch_number IS NULL AND device = %s ORDER BY id LIMIT %s) AS w",
             [device.name, window],
         )
-        bound, count = cursor.fetchone()
-    return bound, count < window
+        (bound,) = cursor.fetchone()
+    return None if bound is None else int(bound)
 
 
-def whole_units(alias: str, device: LocalDevice, bound: int, *, is_last: bool) -> list[list[Row]]:
+def whole_units(alias: str, device: LocalDevice, bound: int) -> list[list[Row]]:
     """The units whose rows all lie within the bound, in order of their last id. They stay in the same statement's
-    view, so a unit is never seen in part."""
-    beyond = (
-        ""
-        if is_last
-        else (
-            " AND NOT EXISTS (SELECT 1 FROM sync_api_outgoingtransaction AS later"
-            " WHERE later.batch_number IS NULL AND later.unit = o.unit AND later.id > %s AND later.device = o.device)"
-        )
-    )
-    parameters: list[Any] = [device.name, bound] + ([] if is_last else [bound])
+    view, so a unit is never seen in part: also one that has become visible since the bound was found, with rows on
+    both sides of it."""
     with connections[alias].cursor() as cursor:
         cursor.execute(
             f"SELECT {COLUMNS} FROM sync_api_outgoingtransaction AS o"
-            f" WHERE batch_number IS NULL AND device = %s AND id <= %s{beyond} ORDER BY id",
-            parameters,
+            " WHERE batch_number IS NULL AND device = %s AND id <= %s"
+            " AND NOT EXISTS (SELECT 1 FROM sync_api_outgoingtransaction AS later"
+            " WHERE later.batch_number IS NULL AND later.unit = o.unit AND later.id > %s AND later.device = o.device)"
+            " ORDER BY id",
+            [device.name, bound, bound],
         )
         units: dict[int, list[Row]] = {}
         for found in cursor.fetchall():
