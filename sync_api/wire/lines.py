@@ -21,6 +21,8 @@ from sync_api.wire.header import TIME_MAX, TIME_MIN, Header
 ACTIONS = frozenset("IUDB")
 BASELINE = "B"
 OFFSET_MINUTES_MAX = 24 * 60
+KEY_TYPES = frozenset({str, int})
+NUL_ESCAPE = b"\\u0000"
 
 
 class Line(NamedTuple):
@@ -48,33 +50,44 @@ def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
     """The lines, checked: types, units that rise by one, a value for every field of the model.
 
     MalformedEnvelope names the line, ErasedLineUnproven one that is replaced by its hash. Field values are not
-    looked at: that is the consumer's work.
+    looked at: that is the consumer's work. The checks stand in one expression, as this runs once per line; what
+    exactly was wrong is found out afterwards.
     """
     widths = [len(model["fields"]) for model in header.models]
     keys = [[field[0] for field in model["fields"]].index(model["pk"]) for model in header.models]
     models, producers, last = len(widths), len(header.producers), -1
+    earliest, latest = TIME_MIN - header.time, TIME_MAX - header.time
+    known: tuple[Any, Any, Any] = (None, None, None)
     for number, raw in enumerate(lines, 1):
         values = split(number, raw)
-        unit, model, action, dt, offset, user, reason, previous, payload = values[:9]
-        producer = values[9] if len(values) == 10 else 0
-        if type(unit) is not int or not last <= unit <= last + 1 or unit < 0:
-            refuse(number, "its unit does not follow the one before")
-        if type(model) is not int or not 0 <= model < models:
-            refuse(number, "its model is not in the header")
-        if type(action) is not str or action not in ACTIONS:
-            refuse(number, "its action is not known")
-        if type(dt) is not int or not TIME_MIN <= header.time + dt <= TIME_MAX:
-            refuse(number, "its time is not a time")
-        if type(payload) is not list or len(payload) != widths[model]:
-            refuse(number, "its values do not fit the model's fields")
-        key = payload[keys[model]]
-        if type(key) is not str and type(key) is not int:
-            refuse(number, "its key is neither text nor a number")
-        if type(producer) is not int or not 0 <= producer < producers:
-            refuse(number, "its producer is not in the header")
-        check_context(number, offset, user, reason, previous)
-        last, text, moment = unit, cut(number, raw, values), header.time + dt
-        yield Line(unit, model, action, moment, offset, user, reason, previous, text, key, producer)
+        unit, model, action, dt, offset, user, reason, previous, payload, *more = values
+        producer = more[0] if more else 0
+        if not (
+            type(unit) is int
+            and last <= unit <= last + 1
+            and unit >= 0
+            and type(model) is int
+            and 0 <= model < models
+            and type(action) is str
+            and action in ACTIONS
+            and type(dt) is int
+            and earliest <= dt <= latest
+            and (offset is None or (type(offset) is int and -OFFSET_MINUTES_MAX <= offset <= OFFSET_MINUTES_MAX))
+            and type(payload) is list
+            and len(payload) == widths[model]
+            and type(key := payload[keys[model]]) in KEY_TYPES
+            and type(producer) is int
+            and 0 <= producer < producers
+        ):
+            refuse(number, complaint(values, last, widths))
+        start = raw.index(b"[", raw.index(b"[") + 1)
+        if (user, reason, previous) != known and are_plain(number, raw[:start], values):
+            known = (user, reason, previous)
+        if NUL_ESCAPE in raw:
+            user, reason, previous, key = map(shown, (user, reason, previous, key))
+        text = raw[start : raw.rindex(b"]", start, raw.rindex(b"]")) + 1].decode()
+        last = unit
+        yield Line(unit, model, action, header.time + dt, offset, user, reason, previous, text, key, producer)
     if last + 1 != header.units:
         raise MalformedEnvelope(what="the number of units is not the header's")
 
@@ -92,32 +105,41 @@ def split(number: int, raw: bytes) -> list[Any]:
     return values
 
 
-def cut(number: int, raw: bytes, values: list[Any]) -> str:
-    """The payload's own text."""
-    start = raw.index(b"[", raw.index(b"[") + 1)
-    for text in values[5:8]:
-        if text is not None and "[" in text:
-            check_brackets(number, raw[:start], values)
-    end = raw.rindex(b"]")
-    return raw[start : raw.rindex(b"]", start, end) + 1].decode()
+def complaint(values: list[Any], last: int, widths: list[int]) -> str:
+    """What is wrong with a line that did not pass."""
+    unit, model, action, dt, _, _, _, _, payload, *_ = values
+    if type(unit) is not int or not last <= unit <= last + 1 or unit < 0:
+        return "its unit does not follow the one before"
+    if type(model) is not int or not 0 <= model < len(widths):
+        return "its model is not in the header"
+    if type(action) is not str or action not in ACTIONS:
+        return "its action is not known"
+    if type(dt) is not int:
+        return "its time is not a time"
+    if type(payload) is not list or len(payload) != widths[model]:
+        return "its values do not fit the model's fields"
+    return "its time, local time, key or producer is not valid"
 
 
-def check_brackets(number: int, before: bytes, values: list[Any]) -> None:
-    """A text holds a bracket: the payload begins at the second "[" only if that one is escaped."""
+def are_plain(number: int, before: bytes, values: list[Any]) -> bool:
+    """User, reason and earlier key are text; False if one holds a bracket, which must be escaped each time."""
+    texts = values[5:8]
+    if any(text is not None and type(text) is not str for text in texts):
+        refuse(number, "its user, reason or earlier key is not text")
+    if not any(text is not None and "[" in text for text in texts):
+        return True
     try:
         told = orjson.loads(before.rstrip(b", ") + b"]")
     except orjson.JSONDecodeError:
         told = None
     if told != values[:8]:
         refuse(number, "a bracket before the values is not escaped")
+    return False
 
 
-def check_context(number: int, offset: object, user: object, reason: object, previous: object) -> None:
-    if offset is not None and (type(offset) is not int or abs(offset) > OFFSET_MINUTES_MAX):
-        refuse(number, "its local time is not valid")
-    for value in (user, reason, previous):
-        if value is not None and type(value) is not str:
-            refuse(number, "its user, reason or earlier key is not text")
+def shown(value: Any) -> Any:
+    """A text with NUL shown by its sign: PostgreSQL cannot hold NUL. The payload's own text keeps it."""
+    return value.replace("\0", "\N{SYMBOL FOR NULL}") if isinstance(value, str) else value
 
 
 def refuse(number: int, what: str) -> NoReturn:

@@ -60,7 +60,8 @@ def test_lines_are_read_as_they_were_written_and_payloads_keep_their_own_text(li
     header = read_header(envelope.header, lines=len(envelope.lines))
     found = list(read_lines(header, envelope.lines))
     assert [line.payload for line in found] == payloads
-    assert [(line.user, line.reason, line.previous_key) for line in found] == [line[:3] for line in lines]
+    told = [tuple(text and text.replace("\0", "\N{SYMBOL FOR NULL}") for text in line[:3]) for line in lines]
+    assert [(line.user, line.reason, line.previous_key) for line in found] == told
     assert [line.captured_at - header.time for line in found] == [line[5] for line in lines]
 
 
@@ -216,6 +217,16 @@ def test_a_wrong_line_is_refused(line: bytes) -> None:
     envelope = decode(sealed([line], units=1))
     with pytest.raises(MalformedEnvelope, match="line 1"):
         list(read_lines(read_header(envelope.header, lines=1), envelope.lines))
+
+
+def test_a_bracket_must_be_escaped_in_every_line() -> None:
+    lines = [
+        b'[0,0,"I",0,0,"a\\u005bb",null,null,["k","t"]]',
+        b'[1,0,"I",0,0,"a[b",null,null,["k","t"]]',
+    ]
+    envelope = decode(sealed(lines))
+    with pytest.raises(MalformedEnvelope, match="line 2"):
+        list(read_lines(read_header(envelope.header, lines=2), envelope.lines))
 
 
 def test_fewer_units_than_the_header_says_are_refused() -> None:
