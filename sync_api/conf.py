@@ -108,6 +108,7 @@ LIMITS: dict[str, int | float] = {
     # pushing
     "SYNC_CONNECT_SECONDS": 15.0,
     "SYNC_READ_SECONDS": 120.0,
+    "SYNC_ANSWER_BYTES_MAX": 4 * 1024 * 1024,
     "SYNC_ATTEMPTS_MAX": 5,
     "SYNC_BACKOFF_SECONDS": 1.0,
     "SYNC_BACKOFF_SECONDS_MAX": 60.0,

@@ -511,6 +511,18 @@ class NotTheServer(SyncError):
         )
 
 
+class BatchGone(SyncError):
+    """The server asks for a batch that is no longer stored here."""
+
+    code = "batch_gone"
+
+    def __init__(self, *, device: str, number: int) -> None:
+        super().__init__(
+            f"The server asks for batch {number} of device '{device}', which is no longer stored here. "
+            "Run `enrol` again with a new code: that begins a new epoch, and a baseline tells everything anew."
+        )
+
+
 class ServerRefused(SyncError):
     """The server's problem+json answer; `code` is the server's."""
 

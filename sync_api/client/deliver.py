@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from sync_api.client.http import Server
-from sync_api.exceptions import NotTheServer, ReceiptInvalid, ServerRefused
+from sync_api.exceptions import BatchGone, NotTheServer, ReceiptInvalid, ServerRefused
 from sync_api.failpoints import failpoint
 from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
 from sync_api.transactions import immediate
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BATCH_TYPE = "application/vnd.syncserver.batch"
 HELD = "held"
+REFUSED = "refused"
+"""In place of a receipt: the server's code for batches of an earlier epoch that it will not take. They stay here."""
 EPOCH_ENDED = frozenset({"batch_fork", "epoch_closed", "sequence_mismatch", "epoch_unknown"})
 """Refusals that end an epoch: for an earlier one the device goes on, its present one needs a new enrolment."""
 
@@ -44,6 +46,7 @@ class Deliverer:
             except ServerRefused as error:
                 if error.code not in EPOCH_ENDED or epoch == self.device.epoch:
                     raise
+                self._batches(epoch).filter(receipts={}).update(receipts={REFUSED: error.code})
                 self.report.closed_epochs.append(epoch)
 
     def send(self, batch: OutgoingBatch) -> None:
@@ -72,17 +75,23 @@ class Deliverer:
     def ask(self) -> None:
         """With nothing to send: ask what the server holds, and send again what it has lost."""
         body = self.server.get("devices/me").body
-        epochs = {one.get("epoch"): one for one in body.get("epochs", []) if isinstance(one, dict)}
-        own: dict[str, Any] = epochs.get(self.device.epoch, {})
-        head = own.get("head_number", 0)
+        held = {one.get("epoch"): one for one in body.get("epochs", []) if isinstance(one, dict)}
+        own: dict[str, Any] = held.get(self.device.epoch, {})
         self.report.applied_number = own.get("consumed_number", 0)
         self.report.parked = body.get("parked")
         LocalDevice.objects.using(self.alias).filter(pk=self.device.pk).update(
             applied_number=self.report.applied_number
         )
-        last = self._batches(self.device.epoch).order_by("-number").values_list("number", flat=True).first()
-        if last is not None and isinstance(head, int) and head < last:
-            self._send_again(self._batch(self.device.epoch, last), head + 1)
+        for epoch, last in self._delivered():
+            head = held.get(epoch, {}).get("head_number", 0)
+            if isinstance(head, int) and head < last:
+                self._send_again(self._batch(epoch, last), head + 1)
+
+    def _delivered(self) -> list[tuple[str, int]]:
+        """Each epoch with receipts and the last number that has one, in the order of the epochs."""
+        delivered = OutgoingBatch.objects.using(self.alias).filter(device=self.device, receipts__has_key=HELD)
+        lasts = delivered.order_by().values("epoch").annotate(last=Max("number"), latest=Max("id")).order_by("latest")
+        return list(lasts.values_list("epoch", "last"))
 
     def post(self, batch: OutgoingBatch) -> dict[str, Any]:
         """Send the stored bytes and return the answer, which must be about them. Touches no database."""
@@ -97,7 +106,9 @@ class Deliverer:
         """Check the receipt and mark the batch's transactions. Opens its own transaction; may run twice."""
         receipt = checked_receipt(body.get("receipt"), self.device, batch)
         with immediate(self.alias):
-            OutgoingBatch.objects.using(self.alias).filter(pk=batch.pk).update(receipts={HELD: receipt})
+            OutgoingBatch.objects.using(self.alias).filter(pk=batch.pk).update(
+                receipts={**batch.receipts, HELD: receipt}
+            )
             sent = OutgoingTransaction.objects.using(self.alias).filter(
                 id__gte=batch.first_id, id__lte=batch.last_id, device=self.device.name
             )
@@ -116,7 +127,10 @@ class Deliverer:
         return OutgoingBatch.objects.using(self.alias).filter(device=self.device, epoch=epoch)
 
     def _batch(self, epoch: str, number: int) -> OutgoingBatch:
-        return self._batches(epoch).get(number=number)
+        batch = self._batches(epoch).filter(number=number).first()
+        if batch is None:
+            raise BatchGone(device=self.device.name, number=number)
+        return batch
 
     def _epochs(self) -> list[str]:
         """Epochs with batches that have no receipt, in order; the present one last."""

@@ -25,7 +25,6 @@ from sync_api.exceptions import AddressInvalid, NotTheServer, PlainHttpRefused, 
 
 PROBLEM = "application/problem+json"
 JSON = "application/json"
-ANSWER_BYTES_MAX = 4 * 1024 * 1024
 AGAIN = frozenset({429, 500, 502, 503, 504})
 API = "/api/v1/"
 
@@ -102,7 +101,7 @@ class Server:
         with self.client.stream(method, self.url + API + path, content=content, headers=headers) as response:
             for chunk in response.iter_bytes():
                 size += len(chunk)
-                if size > ANSWER_BYTES_MAX:
+                if size > int(limit("SYNC_ANSWER_BYTES_MAX")):
                     raise NotTheServer(url=self.url, status=response.status_code)
                 chunks.append(chunk)
         return response, b"".join(chunks)

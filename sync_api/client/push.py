@@ -16,7 +16,7 @@ import httpx
 from sync_api.client.deliver import Deliverer
 from sync_api.client.http import Server
 from sync_api.conf import alias_settings
-from sync_api.exceptions import NoLocalDevice, NotEnrolled
+from sync_api.exceptions import NoLocalDevice, NotEnrolled, ServerRefused
 from sync_api.models import LocalDevice, OutgoingBatch
 from sync_api.sealing import seal_next
 from sync_api.wire.keys import TOKEN_FILE, device_folder
@@ -57,12 +57,25 @@ def push(
     token = read_token(device)
     with Server(device.server_url, token=token, allow_http=allow_http, transport=transport) as server:
         deliverer = Deliverer(alias, device, server, report, progress or (lambda transactions: None))
-        deliverer.send_stored()
-        seal_and_send(alias, deliverer)
+        send_all(alias, deliverer)
         if not report.requests and not server.requests:
             deliverer.ask()
         report.requests = server.requests
     return report
+
+
+def send_all(alias: str, deliverer: Deliverer) -> None:
+    """Send what is stored and what is pending. A server that does not know the epoch which ours continues has lost
+    it (restored from a backup): it gets that again first."""
+    for may_recover in (True, False):
+        try:
+            deliverer.send_stored()
+            seal_and_send(alias, deliverer)
+            return
+        except ServerRefused as error:
+            if error.code != "epoch_unknown" or not may_recover:
+                raise
+            deliverer.ask()
 
 
 def seal_and_send(alias: str, deliverer: Deliverer) -> None:

@@ -20,7 +20,7 @@ from sync_api.conf import limit
 from sync_api.exceptions import UnitTooLarge
 from sync_api.models import LocalDevice
 
-FETCH = 1_000
+FETCH = 250
 COLUMNS = (
     'id, unit, action, previous_pk, payload, schema_id, is_baseline, "user", reason, producer, captured_at, utc_offset'
 )

@@ -189,6 +189,24 @@ def test_a_server_restored_from_a_backup_gets_everything_again(laptop: str, name
     assert verify_chain(SERVER).problems == []
 
 
+def test_a_server_that_lost_whole_epochs_gets_them_again(laptop: str, name: str) -> None:
+    rows = captured(laptop, name, [1])
+    push(laptop, transport=Road())
+    for unit in (2, 3):
+        enrol(laptop, URL, add_device(SERVER, name).code, transport=Road())
+        LocalDevice.objects.using(laptop).filter(name=name).update(baselines={})
+        rows += captured(laptop, name, [1], first_unit=unit)
+        push(laptop, transport=Road())
+    for epoch in IncomingEpoch.objects.using(SERVER).filter(ordinal__gt=1):
+        IncomingTransaction.objects.using(SERVER).filter(batch__epoch=epoch).delete()
+        epoch.batches.all().delete()
+        epoch.delete()
+    rows += captured(laptop, name, [1], first_unit=4)
+    push(laptop, transport=Road())
+    assert arrived() == [row.tx_pk for row in rows]
+    assert IncomingEpoch.objects.using(SERVER).count() == 3
+
+
 def lose_batches_after(number: int) -> None:
     """What a server's restore from an older backup does."""
     lost = IncomingBatch.objects.using(SERVER).filter(number__gt=number)
@@ -221,7 +239,8 @@ def test_a_clone_is_refused_and_after_enrolling_again_goes_on_in_a_new_epoch(lap
     assert len(pushed.closed_epochs) == 1
     assert mine[0].tx_pk not in arrived()
     assert arrived()[-1] == later[0].tx_pk
-    assert OutgoingBatch.objects.using(laptop).filter(receipts={}).count() == 1
+    assert OutgoingBatch.objects.using(laptop).filter(receipts={"refused": "batch_fork"}).count() == 1
+    assert push(laptop, transport=Road()).requests == 1
     assert IncomingEpoch.objects.using(SERVER).count() == 2
 
 
