@@ -11,7 +11,7 @@ from tests.processes import Installation, installation
 STUDY = ["tests.portal"]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def central(request: pytest.FixtureRequest, tmp_path: Path) -> Installation:
     """A server, once on SQLite and once on PostgreSQL."""
     return installation(tmp_path, role="server", device="central", apps=STUDY, vendor=request.param)
