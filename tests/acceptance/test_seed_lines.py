@@ -18,9 +18,17 @@ DESERIALIZE = (
 )
 
 
-@pytest.fixture(params=[1, 2], ids=["one file", "two files"])
-def study(request: pytest.FixtureRequest, tmp_path: Path) -> Study:
-    return Study(tmp_path, files=request.param)
+@pytest.fixture(scope="module", params=[1, 2], ids=["one file", "two files"])
+def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    folder = tmp_path_factory.mktemp("migrated")
+    Study(folder, files=request.param)
+    return folder, request.param
+
+
+@pytest.fixture
+def study(migrated: tuple[Path, int], tmp_path: Path) -> Study:
+    like, files = migrated
+    return Study(tmp_path, files=files, like=like)
 
 
 def test_the_seeds_lines_bring_a_clients_rows_to_the_server(study: Study) -> None:
