@@ -102,9 +102,8 @@ LIMITS: dict[str, int | float] = {
     "SYNC_CODE_HOURS": 72,
     "SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX": 30,
     "SYNC_ENROL_BODY_BYTES_MAX": 16 * 1024,
-    # sealing where ids commit out of order (PostgreSQL): so many ids are put in order at a time
-    "SYNC_SEAL_PLAN_ROWS": 1_000_000,
-    "SYNC_SEAL_READ_ROWS": 1_000,
+    # sealing: rows read at a time
+    "SYNC_SEAL_READ_ROWS": 250,
     # pushing
     "SYNC_CONNECT_SECONDS": 15.0,
     "SYNC_READ_SECONDS": 120.0,

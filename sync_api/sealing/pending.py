@@ -20,7 +20,6 @@ from sync_api.conf import limit
 from sync_api.exceptions import UnitTooLarge
 from sync_api.models import LocalDevice
 
-FETCH = 250
 COLUMNS = (
     'id, unit, action, previous_pk, payload, schema_id, is_baseline, "user", reason, producer, captured_at, utc_offset'
 )
@@ -61,7 +60,7 @@ def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
             f"SELECT {COLUMNS} FROM sync_api_outgoingtransaction WHERE id > %s AND device = %s ORDER BY id",
             [device.sealed_until, device.name],
         )
-        while chunk := cursor.fetchmany(FETCH):
+        while chunk := cursor.fetchmany(int(limit("SYNC_SEAL_READ_ROWS"))):
             for found in chunk:
                 if found[1] != unit:
                     if len(rows) >= lines or size >= size_max:
@@ -79,25 +78,26 @@ def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
 
 def interleaved_units(alias: str, device: LocalDevice) -> list[Row]:
     lines, size_max = int(limit("SYNC_BATCH_LINES")), int(limit("SYNC_BATCH_BYTES"))
-    window = lines
+    window, window_size = lines, size_max
     while True:
-        bound = window_bound(alias, device, window)
+        bound = window_bound(alias, device, window, window_size)
         if bound is None:
             return []
         whole = whole_units(alias, device, bound)
         if whole:
             return take(whole, lines=lines, size_max=size_max)
-        check_unit(window, 0)
-        window *= 4
+        check_unit(window, window_size)
+        window, window_size = window * 4, window_size * 4
 
 
-def window_bound(alias: str, device: LocalDevice, window: int) -> int | None:
-    """The id of the window's last unsealed row; None without one."""
+def window_bound(alias: str, device: LocalDevice, window: int, window_size: int) -> int | None:
+    """The id of the last unsealed row within so many rows and bytes; None without one."""
     with connections[alias].cursor() as cursor:
         cursor.execute(
-            "SELECT max(id) FROM (SELECT id FROM sync_api_outgoingtransaction"
-            " WHERE batch_number IS NULL AND device = %s ORDER BY id LIMIT %s) AS w",
-            [device.name, window],
+            "SELECT max(id) FROM (SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM ("
+            "SELECT id, octet_length(payload) AS bytes FROM sync_api_outgoingtransaction"
+            " WHERE batch_number IS NULL AND device = %s ORDER BY id LIMIT %s) AS w) AS s WHERE before < %s",
+            [device.name, window, window_size],
         )
         (bound,) = cursor.fetchone()
     return None if bound is None else int(bound)
