@@ -54,8 +54,13 @@ def duration(value: Any) -> int:
 
 
 def parsed(value: Any) -> Any:
-    """JSON, as text or as Django wraps it for PostgreSQL."""
-    return json.loads(value) if isinstance(value, str | bytes) else value.obj
+    """JSON, as text or as Django wraps it for PostgreSQL. What is nested too deeply to be read is compared as text."""
+    if not isinstance(value, str | bytes):
+        return value.obj
+    try:
+        return json.loads(value)
+    except RecursionError:
+        return value
 
 
 def binary(value: Any) -> bytes:

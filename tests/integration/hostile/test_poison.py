@@ -9,7 +9,7 @@ import pytest
 
 from sync_api.deserializer import consume
 from sync_api.models import ParkedUnit
-from tests.integration.deserializer.received import Laptop, insert
+from tests.integration.deserializer.received import Laptop, baseline, insert
 from tests.matrix.models import Kinds, Word
 
 pytestmark = pytest.mark.django_db(databases=["server", "server_pg"])
@@ -33,3 +33,13 @@ def test_a_key_too_long_for_an_index_is_parked(server: str) -> None:
     assert Word.mirror.using(server).filter(code="c").exists()
     if server == "server_pg":
         assert ParkedUnit.objects.using(server).count() == 1
+
+
+def test_a_baseline_of_deeply_nested_json_does_not_stop_the_consumer(server: str) -> None:
+    key, text = uuid.uuid4().hex, "[" * 1015 + "]" * 1015
+    laptop = Laptop(server, "test-d")
+    laptop.deliver([insert(Kinds, id=key, json=text)])
+    laptop.deliver([baseline(Kinds, id=key, json=f" {text}")], [insert(Word, code="d", text="after")])
+    report = consume(server)
+    assert not any(device.error for device in report.devices)
+    assert Word.mirror.using(server).filter(code="d").exists()
