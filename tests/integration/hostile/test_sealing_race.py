@@ -20,7 +20,7 @@ def test_a_unit_that_commits_between_two_looks_of_the_sealer_is_not_split() -> N
     first, second, third = captured(ALIAS, NAME, [1, 1, 1])
     # the slow writer drew the first id and has not committed when the sealer looks for its bound
     OutgoingTransaction.objects.using(ALIAS).filter(pk__in=[first.pk, third.pk]).update(device="test-elsewhere")
-    bound = window_bound(ALIAS, device, 100)
+    bound = window_bound(ALIAS, device, 100, 1_000_000)
     assert bound == second.pk
     # it writes once more and commits before the sealer reads
     late = OutgoingTransaction.objects.using(ALIAS).filter(pk__in=[first.pk, third.pk])
