@@ -54,7 +54,7 @@ def consume(
                 retry_device(alias, device_id, report, committed_by=committed_by)
             consume_device(alias, device_id, report, until=until, committed_by=committed_by, progress=progress)
             report.parked_open = open_units(alias, device_id).count()
-        except Error as error:
+        except Exception as error:  # whatever it is, it must not delay the other devices; the report carries it
             report.error = sentence_of(error)
             logger.error("consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__})
     return ConsumeReport(reports)
@@ -159,10 +159,12 @@ def find_device(alias: str, device: Device | str) -> Device:
     return found
 
 
-def sentence_of(error: Error) -> str:
+def sentence_of(error: Exception) -> str:
     """The database's word for operators. A refused value's own text may hold the value, so it is left out."""
     kind = type(error).__name__
     if isinstance(error, OperationalError | ProgrammingError):
         lines = str(error).splitlines() or [""]
         return f"{kind}: {lines[0]}. Correct the database (run migrate?), then consume again."
-    return f"{kind}. Correct the database, then consume again."
+    if isinstance(error, Error):
+        return f"{kind}. Correct the database, then consume again."
+    return f"{kind}: a batch of this device cannot be applied. Nothing of it was. Report it with the batch's number."
