@@ -10,7 +10,7 @@ import math
 from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -155,13 +155,22 @@ def _field_codes(details: Any) -> dict[str, list[str]]:
     }
 
 
+def without_values(error: Exception) -> Any:
+    """What the log may show of an error. A database's own text can quote a row, so only its kind and place stay."""
+    if isinstance(error, DatabaseError):
+        return type(error), type(error)("its text may hold values"), error.__traceback__
+    return error
+
+
 def _failure(error: Exception) -> Response:
     if isinstance(error, OperationalError):
-        logger.warning("The database was not available", extra={"error": type(error).__name__}, exc_info=error)
+        logger.warning(
+            "The database was not available", extra={"error": type(error).__name__}, exc_info=without_values(error)
+        )
         return problem_response(
             "server_busy", "The database did not answer in time.", headers={"Retry-After": str(BUSY_SECONDS)}
         )
-    logger.error("A request failed", extra={"error": type(error).__name__}, exc_info=error)
+    logger.error("A request failed", extra={"error": type(error).__name__}, exc_info=without_values(error))
     return problem_response(
         "internal_error",
         "Something failed on the server. Nothing was stored.",
