@@ -79,16 +79,18 @@ def send_all(alias: str, deliverer: Deliverer) -> None:
 
 
 def seal_and_send(alias: str, deliverer: Deliverer) -> None:
-    """Seal the next batch while the server takes the one before; the order of sending is that of sealing.
+    """Seal the next batch and keep the last receipt while the server takes a batch; the order of sending is that of
+    sealing, and no batch leaves before the one ahead of it was answered.
 
     The thread only waits for the network: it touches no database.
     """
     with ThreadPoolExecutor(max_workers=1) as network:
         on_its_way: tuple[OutgoingBatch, Future[dict[str, Any]]] | None = None
         while (batch := seal_next(alias, deliverer.device.name)) is not None:
-            if on_its_way is not None:
-                deliverer.settle(on_its_way[0], on_its_way[1].result())
+            answered = None if on_its_way is None else (on_its_way[0], on_its_way[1].result())
             on_its_way = batch, network.submit(deliverer.post, batch)
+            if answered is not None:
+                deliverer.settle(*answered)
         if on_its_way is not None:
             deliverer.settle(on_its_way[0], on_its_way[1].result())
 
