@@ -16,6 +16,8 @@ from audit.engine.stores import RETIRED_COLUMNS
 from audit.fields import to_microseconds
 from audit.mirror.tables import MirrorTable
 
+PLAIN_KEYS = frozenset({"smallint", "integer", "bigint", "uuid"})
+"""Types whose keys hold no comma: one text of all of them is bound three times as fast as an array."""
 RETIRED_TYPES = ("bigint", "timestamptz", "text", "text", "text", "bigint")
 
 
@@ -28,9 +30,10 @@ class PostgresqlStore:
     def last_versions(
         self, table: MirrorTable, device_id: int, era: str, keys: Collection[Key], *, with_values: bool
     ) -> Iterable[Sequence[Any]]:
-        sql = last_versions_sql(table, with_values, key_type(table, self.connection))
+        type_of_key = key_type(table, self.connection)
+        given = ",".join(map(str, keys)) if type_of_key in PLAIN_KEYS else list(keys)
         with self.connection.cursor() as cursor:
-            cursor.execute(sql, [list(keys), device_id, era])
+            cursor.execute(last_versions_sql(table, with_values, type_of_key), [given, device_id, era])
             rows: list[Sequence[Any]] = cursor.fetchall()
             return rows
 
@@ -78,12 +81,13 @@ def last_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -
     shown = key
     if type_of_key == "uuid":
         shown = f"replace({key}::text, '-', '')"
-    elif type_of_key not in ("smallint", "integer", "bigint"):
+    elif type_of_key not in PLAIN_KEYS:
         shown = f"{key}::text"
+    keys = "string_to_array(%s, ',')" if type_of_key in PLAIN_KEYS else "%s"
     values = "".join(f", m.{quoted(column)}" for column in table.db_columns) if with_values else ""
     return (
         f'SELECT {shown}, m."_pk", m."_current", m."_when_added_captured", m."_when_removed_captured"{values}'
-        f" FROM {quoted(table.name)} AS m WHERE {key} = ANY(%s::{type_of_key}[])"
+        f" FROM {quoted(table.name)} AS m WHERE {key} = ANY({keys}::{type_of_key}[])"
         f' AND m."_device" = %s AND m."_era" = %s AND (m."_current" OR m."_successor" IS NULL)'
     )
 
