@@ -11,6 +11,7 @@ from django.db import connections
 from sync_api.models import IncomingTransaction
 from tests.benchmarks import databases, floor, road
 from tests.benchmarks.figures import REPEATS, Figure, median, ratio
+from tests.benchmarks.follower import following, wait_until_consumed
 from tests.processes import Installation, Web, start_web
 
 CONSUMED_PER_SECOND = {"sqlite": ">= 23000", "postgresql": ">= 15400"}
@@ -26,7 +27,7 @@ def run(rows: int) -> Iterator[Figure]:
 
 
 def measure(server: str, rows: int) -> Iterator[Figure]:
-    pushes, consumes, floors = [], [], []
+    pushes, consumes, floors, followed = [], [], [], []
     with road.enrolled(server) as web:
         road.fill(road.LAPTOP, rows)
         for alias in (road.LAPTOP, server):
@@ -41,19 +42,30 @@ def measure(server: str, rows: int) -> Iterator[Figure]:
                 batches = road.envelopes()
                 lines = max(count for _, count in batches)
                 floors.append(floor.post(null.url, [content for content, _ in batches]) + floor.insert(server, lines))
+                for alias in (road.LAPTOP, server):
+                    databases.restore(alias)
+                with following(server):
+                    followed.append(road.seconds_of(push_until_consumed, server))
             assert IncomingTransaction.objects.using(server).filter(is_consumed=False).count() == 0
         finally:
             null.stop()
         assert web.process.poll() is None
-    yield from figures(databases.vendor(server), rows, pushes, consumes, floors)
+    yield from figures(databases.vendor(server), rows, pushes, consumes, floors, followed)
+
+
+def push_until_consumed(server: str) -> None:
+    road.push()
+    wait_until_consumed(server)
 
 
 def figures(
-    vendor: str, rows: int, pushes: list[float], consumes: list[float], floors: list[float]
+    vendor: str, rows: int, pushes: list[float], consumes: list[float], floors: list[float], followed: list[float]
 ) -> Iterator[Figure]:
     whole = [push + consume for push, consume in zip(pushes, consumes, strict=True)]
     yield Figure("way", "floor / whole way", vendor, rows, ratio(floors, whole), "x", ">= 0.4")
     yield Figure("way", "whole way", vendor, rows, rows / median(whole), "rows/s")
+    yield Figure("way", "floor / whole way, consumer beside", vendor, rows, ratio(floors, followed), "x")
+    yield Figure("way", "whole way, consumer beside", vendor, rows, rows / median(followed), "rows/s")
     yield Figure("way", "seal, push and accept", vendor, rows, rows / median(pushes), "rows/s")
     aim = CONSUMED_PER_SECOND[vendor]
     yield Figure("way", f"consume (aim {aim})", vendor, rows, rows / median(consumes), "rows/s")
