@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from django.db import Error, OperationalError, ProgrammingError
 from django.db.models import Sum
@@ -13,6 +11,7 @@ from django.utils import timezone
 
 from audit.models import Device
 from sync_api import conf
+from sync_api.collector import collector_paused
 from sync_api.deserializer.claim import Bound, claimed, devices_with_work, next_batch, open_epoch
 from sync_api.deserializer.lines import mark_consumed, pending_lines
 from sync_api.deserializer.parking import held_records, park
@@ -83,22 +82,6 @@ def consume_device(
             progress(lines)
         if until is not None and until[:2] == (batch.epoch.ordinal, batch.number):
             return
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Without the cyclic garbage collector for the length of one batch.
-
-    A batch makes some twenty tuples per line that all live to its end; looking through them for cycles, again and
-    again, finds nothing and took a sixth of the time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def consume_batch(

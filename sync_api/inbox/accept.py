@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sync_api.collector import collector_paused
 from sync_api.failpoints import failpoint
 from sync_api.inbox.delivery import Delivery, check_carrier, check_signature, locked_credential
 from sync_api.inbox.place import place
@@ -36,15 +37,16 @@ def accept(alias: str, content: bytes, handed_over_by: str) -> Accepted:
     `handed_over_by` is the name of the device that brings it: itself, or a relay. Refusals are SyncErrors with a
     stable code, and store nothing; only a fork (BatchFork) is kept beside the chain, with an alarm.
     """
-    envelope = decode(content)
-    header = read_header(envelope.header, lines=len(envelope.lines))
-    check_carrier(alias, header.device, handed_over_by)
-    check_signature(alias, header, envelope)
-    with immediate(alias):
-        credential = locked_credential(alias, header)
-        placed = place(alias, Delivery(content, envelope, header, credential, handed_over_by))
-        failpoint("accept.before_commit")
-    failpoint("accept.after_commit")
+    with collector_paused():
+        envelope = decode(content)
+        header = read_header(envelope.header, lines=len(envelope.lines))
+        check_carrier(alias, header.device, handed_over_by)
+        check_signature(alias, header, envelope)
+        with immediate(alias):
+            credential = locked_credential(alias, header)
+            placed = place(alias, Delivery(content, envelope, header, credential, handed_over_by))
+            failpoint("accept.before_commit")
+        failpoint("accept.after_commit")
     if placed.refusal is not None:
         raise placed.refusal
     return Accepted(

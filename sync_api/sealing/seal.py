@@ -9,6 +9,7 @@ from django.db import connections
 from django.utils import timezone
 
 from audit.fields import from_microseconds, to_microseconds
+from sync_api.collector import collector_paused
 from sync_api.conf import alias_settings, app_version
 from sync_api.exceptions import NoLocalDevice, NothingKnownOfSchema
 from sync_api.failpoints import failpoint
@@ -47,7 +48,7 @@ def seal_next(alias: str, device_name: str | None = None) -> OutgoingBatch | Non
     batch is sealed wholly or not at all.
     """
     name = device_name or alias_settings(alias).device
-    with immediate(alias):
+    with collector_paused(), immediate(alias):
         device = LocalDevice.objects.using(alias).select_for_update().filter(name=name).first()
         if device is None:
             raise NoLocalDevice(alias=alias)
