@@ -117,6 +117,20 @@ LIMITS: dict[str, int | float] = {
     "SYNC_PARKED_RETRY_SECONDS": 60.0,
     "SYNC_FOLLOW_SECONDS": 1.0,
     "SYNC_CONSUME_WORKERS_MAX": 32,
+    # statements and visits
+    "SYNC_STATEMENTS_PER_REQUEST_MAX": 1_000,
+    "SYNC_VISIT_SECONDS": 900,
+    # relays
+    "SYNC_CARRIED_BYTES_MAX": 20 * 1024 * 1024 * 1024,
+    "SYNC_PULL_BATCHES_PER_REQUEST": 200,
+    # bundles
+    "SYNC_BUNDLE_BYTES_MAX": 64 * 1024 * 1024 * 1024,
+    "SYNC_BUNDLE_FILES_MAX": 1_000_000,
+    "SYNC_BUNDLE_MANIFEST_BYTES_MAX": 64 * 1024 * 1024,
+    # push targets: the circuit opens after so many failures in a row, first for this long, at most for that
+    "SYNC_CIRCUIT_FAILURES": 5,
+    "SYNC_CIRCUIT_SECONDS": 60.0,
+    "SYNC_CIRCUIT_SECONDS_MAX": 3_600.0,
 }
 
 

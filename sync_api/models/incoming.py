@@ -24,6 +24,7 @@ class IncomingEpoch(models.Model):
     sequence = models.BigIntegerField(default=0)
     effective_at = MicrosecondsField(default=0)
     consumed_number = models.BigIntegerField(default=0, help_text="Batches up to here are consumed.")
+    durable_number = models.BigIntegerField(default=0, help_text="Batches up to here are in a verified backup.")
     era = models.CharField(
         max_length=32, default="NOW", help_text="The mirror's era of its records: NOW until a fresh epoch begins."
     )

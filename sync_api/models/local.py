@@ -30,7 +30,8 @@ class LocalDevice(models.Model):
     sealed_until = models.BigIntegerField(default=0, help_text="Every transaction up to this id is sealed.")
 
     acknowledged_number = models.BigIntegerField(default=0, help_text="Batches up to here are held by the server.")
-    applied_number = models.BigIntegerField(default=0)
+    applied_number = models.BigIntegerField(default=0, help_text="Batches up to here are applied by the server.")
+    durable_number = models.BigIntegerField(default=0, help_text="Batches up to here are in a verified backup.")
     server_url = models.URLField(blank=True)
     server_name = models.CharField(max_length=64, blank=True)
     server_key = models.CharField(max_length=64, blank=True, help_text="The server's public key, in hex.")
