@@ -112,7 +112,8 @@ LIMITS: dict[str, int | float] = {
     "SYNC_BACKOFF_SECONDS": 1.0,
     "SYNC_BACKOFF_SECONDS_MAX": 60.0,
     "SYNC_RETRY_AFTER_SECONDS_MAX": 300.0,
-    # consuming
+    # consuming: batches of one device before it is another's turn
+    "SYNC_CONSUME_TURN_BATCHES": 10,
     "SYNC_PARKED_RETRY_UNITS_MAX": 10_000,
     "SYNC_PARKED_RETRY_SECONDS": 60.0,
     "SYNC_FOLLOW_SECONDS": 1.0,

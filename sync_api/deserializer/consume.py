@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 
 from django.db import Error, OperationalError, ProgrammingError
@@ -36,30 +37,36 @@ def consume(
     """Apply every received batch of `device` (None: of all devices) to the mirror; returns what became of it.
 
     First what is parked is tried again (unless `retry` is False). Each batch is one transaction of its own,
-    with all marks and parked units; interrupted anywhere, the next run goes on where this one stopped. A
-    device that another consumer is at is left to it, and one device's trouble never delays another's: it is
-    in the report. `progress` is told the number of lines after each batch. DeviceNotRegistered if there is
-    no device of that name.
+    with all marks and parked units; interrupted anywhere, the next run goes on where this one stopped. Devices
+    take turns of SYNC_CONSUME_TURN_BATCHES, so that a long backlog does not keep the others waiting. A device
+    that another consumer is at is left to it, and one device's trouble never delays another's: it is in the
+    report. `progress` is told the number of lines after each batch. DeviceNotRegistered if there is no device
+    of that name.
     """
     committed_by = committed_by or conf.alias_settings(alias).device
     chosen = devices_with_work(alias) if device is None else [find_device(alias, device).pk]
     names = dict(Device.objects.using(alias).filter(pk__in=chosen).values_list("pk", "name"))
-    reports = []
-    for device_id in chosen:
-        report = DeviceReport(names[device_id])
-        reports.append(report)
+    reports = {device_id: DeviceReport(names[device_id]) for device_id in chosen}
+    turns = deque(chosen)
+    retried: set[int] = set()
+    while turns:
+        device_id = turns.popleft()
+        report = reports[device_id]
         try:
-            if retry:
+            if retry and device_id not in retried:
+                retried.add(device_id)
                 retry_device(alias, device_id, report, committed_by=committed_by)
-            consume_device(alias, device_id, report, until=until, committed_by=committed_by, progress=progress)
-            report.parked_open = open_units(alias, device_id).count()
+            if consume_turn(alias, device_id, report, until=until, committed_by=committed_by, progress=progress):
+                turns.append(device_id)
+            else:
+                report.parked_open = open_units(alias, device_id).count()
         except Exception as error:  # whatever it is, it must not delay the other devices; the report carries it
             report.error = sentence_of(error)
             logger.error("consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__})
-    return ConsumeReport(reports)
+    return ConsumeReport(list(reports.values()))
 
 
-def consume_device(
+def consume_turn(
     alias: str,
     device_id: int,
     report: DeviceReport,
@@ -67,21 +74,23 @@ def consume_device(
     until: Bound | None,
     committed_by: str,
     progress: Callable[[int], None] | None,
-) -> None:
-    while True:
+) -> bool:
+    """Consume the device's next batches, as many as a turn has; whether there may be more."""
+    for _ in range(int(conf.limit("SYNC_CONSUME_TURN_BATCHES"))):
         with claimed(alias, device_id) as device:
             if device is None:
                 report.is_busy = True
-                return
+                return False
             batch = next_batch(alias, device_id)
             if batch is None or is_beyond(until, batch):
-                return
+                return False
             with collector_paused():
                 lines = consume_batch(alias, device, batch, report, until=until, committed_by=committed_by)
         if progress is not None:
             progress(lines)
         if until is not None and until[:2] == (batch.epoch.ordinal, batch.number):
-            return
+            return False
+    return True
 
 
 def consume_batch(

@@ -79,3 +79,15 @@ def test_a_device_in_use_is_left_to_its_consumer_and_the_others_go_on() -> None:
     assert by_device["busy"].transactions == 0
     assert by_device["free"].transactions == 2
     assert consume("server_pg").total("transactions") == 2
+
+
+def test_devices_take_turns_so_that_a_long_backlog_keeps_nobody_waiting(server: str, settings: Any) -> None:
+    settings.SYNC_CONSUME_TURN_BATCHES = 2
+    backlog, small = Laptop(server, name="a-backlog"), Laptop(server, name="b-small")
+    for number in range(7):
+        backlog.deliver([insert(Place, **place(number))])
+    small.deliver([insert(Place, **place(1)), insert(Place, **place(2)), insert(Place, **place(3))])
+    lines: list[int] = []
+    report = consume(server, progress=lines.append)
+    assert lines == [1, 1, 3, 1, 1, 1, 1, 1]
+    assert [part.batches for part in report.devices] == [7, 1]
