@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("capture", "way", "wire", "push", "memory", "reading")
+NAMES = ("capture", "way", "wire", "push", "memory", "reading", "fleet")
 ROWS = {
     "capture": (10_000, 100_000),
     "way": (10_000, 100_000),
@@ -16,6 +16,7 @@ ROWS = {
     "push": (10_000,),
     "memory": (500_000,),
     "reading": (100_000, 1_000_000),
+    "fleet": (1_000,),
 }
 
 
