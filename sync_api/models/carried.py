@@ -24,6 +24,10 @@ class CarriedBatch(models.Model):
     content = models.BinaryField(help_text="The envelope's bytes, as they came.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.CARRIED)
     refusal = models.CharField(max_length=60, blank=True, help_text="The server's stable code.")
+    waits_for = models.BigIntegerField(
+        null=True, blank=True, help_text="The server keeps it behind a gap: needed first."
+    )
+    receipt = models.JSONField(null=True, blank=True, help_text="A server's signed word that it holds this very batch.")
     received_from = models.CharField(max_length=64)
     received_via = models.CharField(max_length=20, help_text="push, pull or bundle.")
     received_at = models.DateTimeField(default=timezone.now)
