@@ -125,9 +125,13 @@ LIMITS: dict[str, int | float] = {
     "SYNC_CARRIED_BYTES_MAX": 20 * 1024 * 1024 * 1024,
     "SYNC_PULL_BATCHES_PER_REQUEST": 200,
     # bundles
-    "SYNC_BUNDLE_BYTES_MAX": 64 * 1024 * 1024 * 1024,
-    "SYNC_BUNDLE_FILES_MAX": 1_000_000,
+    "SYNC_BUNDLE_BYTES_MAX": 4 * 1024 * 1024 * 1024 - 1,
+    "SYNC_BUNDLE_FILES_MAX": 60_000,
     "SYNC_BUNDLE_MANIFEST_BYTES_MAX": 64 * 1024 * 1024,
+    "SYNC_BUNDLE_SETTLE_SECONDS": 2.0,
+    "SYNC_BUNDLE_WATCH_SECONDS": 5.0,
+    # copies of what no server's backup holds yet: so many files at most, then they become one
+    "SYNC_BACKUP_FILES_MAX": 20,
     # push targets: the circuit opens after so many failures in a row, first for this long, at most for that
     "SYNC_CIRCUIT_FAILURES": 5,
     "SYNC_CIRCUIT_SECONDS": 60.0,

@@ -614,3 +614,179 @@ class FilterSplitsBatch(SyncError):
             f"The filter leaves {left} transactions of {which} behind. Take them too: filter by nothing but what is "
             "not consumed yet."
         )
+
+
+# --- relay -------------------------------------------------------------------------------------------------------
+
+
+class RelayFull(SyncError):
+    """The middleman has no room for another batch."""
+
+    code = "relay_full"
+
+    def __init__(self, *, size: int, size_max: int) -> None:
+        super().__init__(
+            f"This middleman carries {size} bytes for others and may carry {size_max}. Nothing was taken; the device "
+            "keeps its batches. Run `relay_transactions` and `purge_transport` here, or raise SYNC_CARRIED_BYTES_MAX."
+        )
+
+
+class NotARelay(SyncError):
+    """Only a middleman or a server takes or hands on others' batches."""
+
+    code = "not_a_relay"
+
+    def __init__(self, *, device: str, role: str | None) -> None:
+        super().__init__(
+            f"'{device}' has the role {role or 'none'} and takes no batches of others. Send them to a server or a "
+            "middleman, or set SYNC_ROLE=relay where this installation is one."
+        )
+
+
+class VisitorRefused(SyncError):
+    """Only a middleman or a server may fetch what waits on a device."""
+
+    code = "visitor_refused"
+
+    def __init__(self, *, visitor: str, role: str) -> None:
+        super().__init__(
+            f"'{visitor}' has the role {role} and may not fetch batches here. Only a middleman or a server may; "
+            "enrol it with `add_device --role relay`."
+        )
+
+
+class BatchNotHere(SyncError):
+    """A visitor asks for a batch that this device does not have."""
+
+    code = "batch_not_here"
+
+    def __init__(self, *, device: str, number: int) -> None:
+        super().__init__(f"Batch {number} of device '{device}' is not stored here. Ask for the list again.")
+
+
+class PeerNotTrusted(SyncError):
+    """The installation at an address does not show that it is the one it says."""
+
+    code = "peer_not_trusted"
+
+    def __init__(self, *, url: str, what: str) -> None:
+        super().__init__(
+            f"The installation at {url} is not trusted here: {what}. Check the address; if it is right, pin its "
+            "server's key with `trust_server`."
+        )
+
+
+class HandingOnUnfinished(SyncError):
+    """Some carried batches were refused or could not be sent; the others were handed on."""
+
+    code = "handing_on_unfinished"
+
+    def __init__(self, *, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__(" ".join(problems))
+
+
+# --- bundles -------------------------------------------------------------------------------------------------------
+
+
+class BundleDamaged(SyncError):
+    """A file that is no bundle, or not as its exporter wrote it."""
+
+    code = "bundle_damaged"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(
+            f"This file is not a whole bundle: {what}. Nothing of it was stored. Copy the file again from where it was "
+            "made; if it comes back refused, export again."
+        )
+
+
+class BundleUntrusted(SyncError):
+    """The exporter is not one whose bundles count here."""
+
+    code = "bundle_untrusted"
+
+    def __init__(self, *, exporter: str, what: str) -> None:
+        super().__init__(
+            f"The bundle is from '{exporter}', which is not trusted here: {what} Nothing of it was stored. If the "
+            "exporter is enrolled with another server, run `trust_server` for that server here and import again."
+        )
+
+
+class BundleUnreadable(SyncError):
+    """The file is not there, is not an ordinary file, or cannot be read."""
+
+    code = "bundle_unreadable"
+
+    def __init__(self, *, name: str, what: str) -> None:
+        super().__init__(f"The file '{name}' cannot be read: {what}. Nothing of it was stored. Check the stick.")
+
+
+class BundleNotWritten(SyncError):
+    """The folder could not take the bundle."""
+
+    code = "bundle_not_written"
+
+    def __init__(self, *, folder: str, what: str) -> None:
+        super().__init__(
+            f"The bundle could not be written to '{folder}': {what}. No half file is left there, and everything still "
+            "waits here. Make room or use another stick, then run the command again."
+        )
+
+
+class PieceTooSmall(SyncError):
+    """One batch does not fit into a piece."""
+
+    code = "piece_too_small"
+
+    def __init__(self, *, device: str, number: int, size: int, size_max: int) -> None:
+        super().__init__(
+            f"Batch {number} of device '{device}' needs a piece of {size} bytes, and a piece may have {size_max}. "
+            "Nothing was written. Give a larger --piece-size."
+        )
+
+
+class BundleIncomplete(SyncError):
+    """Some batches of a whole bundle were refused; the others were stored."""
+
+    code = "bundle_incomplete"
+
+    def __init__(self, *, name: str, stored: int, refused: list[str]) -> None:
+        listed = " ".join(refused[:3]) + (" ..." if len(refused) > 3 else "")
+        super().__init__(f"Of '{name}', {stored} batches were stored and {len(refused)} were not. {listed}")
+
+
+class ConfirmationUnknown(SyncError):
+    """No exported bundle has this confirmation code."""
+
+    code = "confirmation_unknown"
+
+    def __init__(self, *, code: str) -> None:
+        super().__init__(
+            f"No bundle that was exported here is confirmed by '{code[:60]}'. Have the importer read the code again; "
+            "each piece of a bundle has its own."
+        )
+
+
+class SameDisk(SyncError):
+    """A folder is on the disk that it should secure."""
+
+    code = "same_disk"
+
+    def __init__(self, *, folder: str) -> None:
+        super().__init__(
+            f"'{folder}' is on the same disk as this device's data, so a copy there would be lost with it. Nothing was "
+            "written. Put the stick in, or add --same-disk if this is meant."
+        )
+
+
+class RestoreRefused(SyncError):
+    """The copy cannot become this device's again."""
+
+    code = "restore_refused"
+
+    def __init__(self, *, device: str, what: str) -> None:
+        super().__init__(
+            f"The copy cannot be restored to device '{device}': {what} Nothing was restored. Import the copy on the "
+            "server instead: `import_bundle FILE`."
+        )
