@@ -8,3 +8,5 @@ SYNC_BACKOFF_SECONDS = 0.05
 SYNC_BACKOFF_SECONDS_MAX = 0.1
 if batch_lines := env.int("TEST_BATCH_LINES", default=0):
     SYNC_BATCH_LINES = batch_lines
+if read_seconds := env.float("TEST_READ_SECONDS", default=0.0):
+    SYNC_READ_SECONDS = read_seconds

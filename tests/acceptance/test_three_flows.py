@@ -1,0 +1,54 @@
+"""The three ways of the field's data, each over a road that cuts, stalls, half-closes, crawls and lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.test_kills import APPS, assert_exactly_once, make_rows
+from tests.faulty_road import Fault, faulty_road
+from tests.processes import Installation, enrol, installation, running_web
+
+FAULTS = [
+    Fault("portal"),
+    Fault("cut", after=700),
+    Fault("cut", after=40, of="answer"),
+    Fault("half_close", after=900),
+    Fault("stall", after=1_500),
+    Fault("stall", after=0, of="answer"),
+    Fault("cut", after=0, of="answer"),
+    Fault("slow"),
+]
+ENVIRONMENT = {"TEST_BATCH_LINES": "20", "TEST_READ_SECONDS": "3"}
+TRIES_MAX = 12
+
+
+def push_until_done(laptop: Installation, command: str = "push_transactions", *arguments: str) -> list[int]:
+    """As a person at the laptop would: again, until it says that it is done. The exit statuses."""
+    statuses = []
+    for _ in range(TRIES_MAX):
+        with laptop.start(command, *arguments) as process:
+            output, errors = process.communicate(timeout=180)
+        assert "Traceback" not in errors, errors
+        statuses.append(process.returncode)
+        if process.returncode == 0:
+            return statuses
+        assert errors.strip(), output
+    raise AssertionError(f"not done after {TRIES_MAX} tries: {errors}")
+
+
+@pytest.mark.parametrize("vendor", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def test_laptop_to_server(tmp_path: Path, vendor: str) -> None:
+    laptop = installation(tmp_path, role="client", device="laptop-1", apps=APPS, **ENVIRONMENT)
+    central = installation(tmp_path, role="server", device="central", apps=APPS, vendor=vendor)
+    with running_web(central) as web, faulty_road(web.url, FAULTS) as road:
+        road.faults, later = [], road.faults
+        enrol(laptop, central, road.url)
+        make_rows(laptop, 0, 60)
+        road.faults = later
+        statuses = push_until_done(laptop)
+        central.manage("consume_transactions")
+        assert len(road.met) == len(FAULTS)
+        assert statuses[0] != 0, "the login page was taken for the server"
+    assert_exactly_once(laptop, central)
