@@ -68,9 +68,12 @@ class UnitTooLarge(SyncError):
 
     code = "unit_too_large"
 
-    def __init__(self, *, rows: int, rows_max: int, setting: str = "SYNC_UNIT_LINES_MAX") -> None:
+    def __init__(self, *, rows: int, rows_max: int, setting: str = "SYNC_UNIT_LINES_MAX", record: str = "") -> None:
+        which = f" (it begins with {record})" if record else ""
+        what = "bytes" if "BYTES" in setting else "rows"
         super().__init__(
-            f"One database transaction changes {rows} rows or more; at most {rows_max} travel as one unit. "
+            f"One database transaction{which} changes {rows} rows or more; at most {rows_max} {what} travel as one "
+            "unit. "
             f"Split the work into several atomic() blocks, or raise {setting} here and on the server."
         )
 
@@ -295,6 +298,7 @@ class EnvelopeTooLarge(SyncError):
     code = "envelope_too_large"
 
     def __init__(self, *, what: str, size: int, size_max: int, setting: str) -> None:
+        self.what, self.size, self.size_max, self.setting = what, size, size_max, setting
         super().__init__(
             f"The batch's {what} of {size} is over the limit of {size_max}. Nothing was stored. "
             f"Ask the server's operator to raise {setting}, or send smaller units."
@@ -337,6 +341,19 @@ class NothingKnownOfSchema(SyncError):
         super().__init__(
             f"The captured schema {schema_id} is missing from this database. Nothing was sealed. "
             "Restore the table sync_api_captureschema from a backup; the captured rows are whole."
+        )
+
+
+class RecordTooLarge(SyncError):
+    """A captured record would make a batch that no server with these limits takes."""
+
+    code = "record_too_large"
+
+    def __init__(self, *, record: str, what: str, size: int, size_max: int, setting: str) -> None:
+        super().__init__(
+            f"The change of {record} cannot be sealed: its batch's {what} of {size} would be over the limit of "
+            f"{size_max}. Nothing is lost: what was recorded before it is sent, this change and what follows wait "
+            f"here. Raise {setting} on the server and here, then push again."
         )
 
 

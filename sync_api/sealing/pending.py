@@ -18,11 +18,13 @@ from django.db import connections
 
 from sync_api.conf import limit
 from sync_api.exceptions import UnitTooLarge
-from sync_api.models import LocalDevice
+from sync_api.models import LocalDevice, OutgoingTransaction
 
 COLUMNS = (
     'id, unit, action, previous_pk, payload, schema_id, is_baseline, "user", reason, producer, captured_at, utc_offset'
 )
+
+KEY_SHOWN_MAX = 100
 
 
 class Row(NamedTuple):
@@ -44,7 +46,7 @@ class Row(NamedTuple):
 
 def pending_rows(alias: str, device: LocalDevice) -> list[Row]:
     """The rows of the next batch; empty when everything is sealed. Call inside a transaction that holds the
-    device's row. UnitTooLarge names a unit that no batch may carry."""
+    device's row. UnitTooLarge names a unit that no batch may carry; those before it are given first."""
     if connections[alias].vendor == "sqlite":
         return contiguous_units(alias, device)
     return interleaved_units(alias, device)
@@ -53,7 +55,7 @@ def pending_rows(alias: str, device: LocalDevice) -> list[Row]:
 def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
     lines, size_max = int(limit("SYNC_BATCH_LINES")), int(limit("SYNC_BATCH_BYTES"))
     rows: list[Row] = []
-    size = unit_lines = unit_size = 0
+    size = unit_lines = unit_size = begin = 0
     unit = None
     with connections[alias].cursor() as cursor:
         cursor.execute(
@@ -65,14 +67,16 @@ def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
                 if found[1] != unit:
                     if len(rows) >= lines or size >= size_max:
                         return rows
-                    unit, unit_lines, unit_size = found[1], 0, 0
+                    unit, unit_lines, unit_size, begin = found[1], 0, 0, len(rows)
                 rows.append(Row._make(found))
                 length = len(found[4])
                 size += length
                 unit_lines += 1
                 unit_size += length
                 if unit_lines > lines or unit_size > size_max:
-                    check_unit(unit_lines, unit_size)
+                    if begin and exceeded(unit_lines, unit_size):
+                        return rows[:begin]
+                    check_unit(alias, unit_lines, unit_size, rows[begin].id)
     return rows
 
 
@@ -85,8 +89,8 @@ def interleaved_units(alias: str, device: LocalDevice) -> list[Row]:
             return []
         whole = whole_units(alias, device, bound)
         if whole:
-            return take(whole, lines=lines, size_max=size_max)
-        check_unit(window, window_size)
+            return take(alias, whole, lines=lines, size_max=size_max)
+        check_unit(alias, window, window_size, first_pending(alias, device))
         window, window_size = window * 4, window_size * 4
 
 
@@ -122,7 +126,12 @@ def whole_units(alias: str, device: LocalDevice, bound: int) -> list[list[Row]]:
     return sorted(units.values(), key=lambda unit: unit[-1].id)
 
 
-def take(units: list[list[Row]], *, lines: int, size_max: int) -> list[Row]:
+def first_pending(alias: str, device: LocalDevice) -> int:
+    rows = OutgoingTransaction.objects.using(alias).filter(device=device.name, batch_number=None)
+    return rows.order_by("id").values_list("id", flat=True)[0]
+
+
+def take(alias: str, units: list[list[Row]], *, lines: int, size_max: int) -> list[Row]:
     """As many units from the front as a batch holds, one at least."""
     rows: list[Row] = []
     size = 0
@@ -130,13 +139,29 @@ def take(units: list[list[Row]], *, lines: int, size_max: int) -> list[Row]:
         if rows and (len(rows) >= lines or size >= size_max):
             break
         unit_size = sum(len(row.payload) for row in unit)
-        check_unit(len(unit), unit_size)
+        if rows and exceeded(len(unit), unit_size):
+            break
+        check_unit(alias, len(unit), unit_size, unit[0].id)
         rows += unit
         size += unit_size
     return rows
 
 
-def check_unit(unit_lines: int, unit_size: int) -> None:
-    for count, setting in ((unit_lines, "SYNC_UNIT_LINES_MAX"), (unit_size, "SYNC_UNIT_BYTES_MAX")):
-        if count > int(limit(setting)):
-            raise UnitTooLarge(rows=unit_lines, rows_max=int(limit(setting)), setting=setting)
+def exceeded(unit_lines: int, unit_size: int) -> str:
+    """The name of the setting that a unit exceeds; empty when it may travel."""
+    counts = {"SYNC_UNIT_LINES_MAX": unit_lines, "SYNC_UNIT_BYTES_MAX": unit_size}
+    return next((setting for setting, count in counts.items() if count > int(limit(setting))), "")
+
+
+def check_unit(alias: str, unit_lines: int, unit_size: int, row_id: int) -> None:
+    """UnitTooLarge names the unit by the record of this captured row. What was captured before it goes first."""
+    setting = exceeded(unit_lines, unit_size)
+    if setting:
+        record = record_of(alias, row_id)
+        raise UnitTooLarge(rows=unit_lines, rows_max=int(limit(setting)), setting=setting, record=record)
+
+
+def record_of(alias: str, row_id: int) -> str:
+    """The record that a captured row speaks of, as people name it."""
+    label, key = OutgoingTransaction.objects.using(alias).values_list("tx_name", "tx_pk").get(pk=row_id)
+    return f"{label} {key[:KEY_SHOWN_MAX]}"

@@ -11,13 +11,13 @@ from django.utils import timezone
 from audit.fields import from_microseconds, to_microseconds
 from sync_api.collector import collector_paused
 from sync_api.conf import alias_settings, app_version
-from sync_api.exceptions import NoLocalDevice, NothingKnownOfSchema
+from sync_api.exceptions import EnvelopeTooLarge, NoLocalDevice, NothingKnownOfSchema, RecordTooLarge
 from sync_api.failpoints import failpoint
 from sync_api.models import CaptureSchema, LocalDevice, OutgoingBatch
-from sync_api.sealing.pending import Row, pending_rows
+from sync_api.sealing.pending import Row, pending_rows, record_of
 from sync_api.transactions import immediate
 from sync_api.wire import chain
-from sync_api.wire.format import FORMAT, encode
+from sync_api.wire.format import FORMAT, Sealed, check_sealed, encode
 from sync_api.wire.keys import DeviceKeys, device_keys
 from sync_api.wire.lines import quoted
 
@@ -62,10 +62,7 @@ def seal_next(alias: str, device_name: str | None = None) -> OutgoingBatch | Non
 
 
 def seal_rows(alias: str, device: LocalDevice, rows: list[Row]) -> OutgoingBatch:
-    keys = device_keys(device.name)
-    header, lines = header_and_lines(alias, device, rows, keys)
-    salt = chain.batch_salt(keys.salt_key, epoch=device.epoch, number=header["number"])
-    sealed = encode(header, lines, salt=salt, keys=keys)
+    rows, header, sealed = sealed_within_limits(alias, device, rows)
     ids = [row.id for row in rows]
     batch = OutgoingBatch(
         device=device,
@@ -91,6 +88,35 @@ def seal_rows(alias: str, device: LocalDevice, rows: list[Row]) -> OutgoingBatch
     device.sealed_until = max(device.sealed_until, batch.last_id)
     device.save(using=alias, update_fields=["head_number", "head_hash", "sequence", "effective_at", "sealed_until"])
     return batch
+
+
+def sealed_within_limits(alias: str, device: LocalDevice, rows: list[Row]) -> tuple[list[Row], dict[str, Any], Sealed]:
+    """As many of the units as a receiver with these limits takes in one batch: all of them, but for rare cases.
+
+    RecordTooLarge when it would not take the first one alone: what is before it is sealed then.
+    """
+    keys = device_keys(device.name)
+    while True:
+        header, lines = header_and_lines(alias, device, rows, keys)
+        salt = chain.batch_salt(keys.salt_key, epoch=device.epoch, number=header["number"])
+        sealed = encode(header, lines, salt=salt, keys=keys)
+        try:
+            check_sealed(sealed, header, lines)
+        except EnvelopeTooLarge as error:
+            fewer = first_half(rows)
+            if fewer:
+                rows = fewer
+                continue
+            largest = rows[max(range(len(lines)), key=lambda number: len(lines[number]))]
+            facts = {"what": error.what, "size": error.size, "size_max": error.size_max, "setting": error.setting}
+            raise RecordTooLarge(record=record_of(alias, largest.id), **facts) from error
+        return rows, header, sealed
+
+
+def first_half(rows: list[Row]) -> list[Row]:
+    """The first half of these rows' units; none of a single unit."""
+    begins = [index for index, row in enumerate(rows) if index == 0 or row.unit != rows[index - 1].unit]
+    return rows[: begins[len(begins) // 2]]
 
 
 def header_and_lines(

@@ -34,6 +34,9 @@ class Sealed:
 
     content: bytes
     hash: str
+    header_bytes: int
+    content_bytes: int
+    """Before compression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,19 @@ def encode(header: dict[str, Any], lines: Sequence[bytes], *, salt: bytes, keys:
     header_bytes = orjson.dumps(header, option=orjson.OPT_SORT_KEYS)
     digest = chain.batch_hash(header_bytes, chain.line_hashes(salt, lines))
     salt_line = b'{"salt":"' + salt.hex().encode() + b'"}'
-    packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(b"\n".join((header_bytes, salt_line, *lines)))
-    return Sealed(MAGIC + keys.sign(chain.signed_bytes(digest)) + packed, digest)
+    content = b"\n".join((header_bytes, salt_line, *lines))
+    packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(content)
+    signed = MAGIC + keys.sign(chain.signed_bytes(digest)) + packed
+    return Sealed(signed, digest, len(header_bytes), len(content))
+
+
+def check_sealed(sealed: Sealed, header: dict[str, Any], lines: Sequence[bytes]) -> None:
+    """What a receiver would refuse for its size, found before it is kept: EnvelopeTooLarge as `decode` raises it."""
+    check_size("size in bytes", len(sealed.content), "SYNC_ENVELOPE_BYTES_MAX")
+    check_unpacked(sealed.content_bytes, len(sealed.content) - PREFIX_BYTES)
+    check_parts(sealed.header_bytes, lines)
+    check_size("number of models", len(header["models"]), "SYNC_MODELS_PER_BATCH_MAX")
+    check_size("number of producers", len(header["producers"]), "SYNC_MODELS_PER_BATCH_MAX")
 
 
 def decode(content: bytes) -> Envelope:
@@ -68,9 +82,7 @@ def decode(content: bytes) -> Envelope:
         raise MalformedEnvelope(what="header, salts or lines are missing")
     header_bytes, salt_line = parts[0], parts[1]
     lines = parts[2:]
-    check_size("header in bytes", len(header_bytes), "SYNC_HEADER_BYTES_MAX")
-    check_size("number of lines", len(lines), "SYNC_UNIT_LINES_MAX", more=int(limit("SYNC_BATCH_LINES")))
-    check_size("longest line in bytes", max(map(len, lines)), "SYNC_LINE_BYTES_MAX")
+    check_parts(len(header_bytes), lines)
     header = json_object(header_bytes, "header")
     hashes = hashes_of(json_object(salt_line, "salts"), lines)
     digest = chain.batch_hash(header_bytes, hashes)
@@ -83,18 +95,24 @@ def unpack(packed: bytes) -> bytes:
         size = zstandard.frame_content_size(packed)
         if size <= 0:
             raise MalformedEnvelope(what="the compressed part does not say its size")
-        check_size("decompressed size in bytes", size, "SYNC_CONTENT_BYTES_MAX")
-        ratio_max = int(limit("SYNC_DECOMPRESSION_RATIO_MAX"))
-        if size > int(limit("SYNC_DECOMPRESSION_FREE_BYTES")) and size > ratio_max * len(packed):
-            raise EnvelopeTooLarge(
-                what="ratio of decompression",
-                size=size // len(packed),
-                size_max=ratio_max,
-                setting="SYNC_DECOMPRESSION_RATIO_MAX",
-            )
+        check_unpacked(size, len(packed))
         return zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise MalformedEnvelope(what="the compressed part is damaged or cut off") from error
+
+
+def check_unpacked(size: int, packed: int) -> None:
+    check_size("decompressed size in bytes", size, "SYNC_CONTENT_BYTES_MAX")
+    ratio_max = int(limit("SYNC_DECOMPRESSION_RATIO_MAX"))
+    if size > int(limit("SYNC_DECOMPRESSION_FREE_BYTES")) and size > ratio_max * packed:
+        setting = "SYNC_DECOMPRESSION_RATIO_MAX"
+        raise EnvelopeTooLarge(what="ratio of decompression", size=size // packed, size_max=ratio_max, setting=setting)
+
+
+def check_parts(header_bytes: int, lines: Sequence[bytes]) -> None:
+    check_size("header in bytes", header_bytes, "SYNC_HEADER_BYTES_MAX")
+    check_size("number of lines", len(lines), "SYNC_UNIT_LINES_MAX", more=int(limit("SYNC_BATCH_LINES")))
+    check_size("longest line in bytes", max(map(len, lines)), "SYNC_LINE_BYTES_MAX")
 
 
 def hashes_of(salts: dict[str, Any], lines: list[bytes]) -> list[bytes]:

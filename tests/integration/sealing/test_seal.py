@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import tracemalloc
 from typing import Any
@@ -11,7 +12,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from audit.fields import from_microseconds
-from sync_api.exceptions import NoLocalDevice, NothingKnownOfSchema, UnitTooLarge
+from sync_api.exceptions import NoLocalDevice, NothingKnownOfSchema, RecordTooLarge, UnitTooLarge
 from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
 from sync_api.sealing import seal, seal_next
 from sync_api.verification import verify_chain
@@ -139,6 +140,51 @@ def test_a_unit_that_no_batch_may_carry_is_refused_by_the_limit_s_name(
     with pytest.raises(UnitTooLarge, match=limit):
         seal(laptop, NAME)
     assert not OutgoingBatch.objects.using(laptop).exists()
+
+
+LIMITS_OF_A_RECEIVER = [
+    ("SYNC_LINE_BYTES_MAX", {"SYNC_LINE_BYTES_MAX": 400}),
+    ("SYNC_ENVELOPE_BYTES_MAX", {"SYNC_ENVELOPE_BYTES_MAX": 2_000}),
+    ("SYNC_CONTENT_BYTES_MAX", {"SYNC_CONTENT_BYTES_MAX": 3_000}),
+    ("SYNC_DECOMPRESSION_RATIO_MAX", {"SYNC_DECOMPRESSION_FREE_BYTES": 5_000, "SYNC_DECOMPRESSION_RATIO_MAX": 4}),
+]
+
+
+@pytest.mark.parametrize(("limit", "values"), LIMITS_OF_A_RECEIVER, ids=[limit for limit, _ in LIMITS_OF_A_RECEIVER])
+def test_a_record_that_no_server_would_take_is_named_and_what_is_before_it_goes(
+    laptop: str, device: LocalDevice, settings: Any, limit: str, values: dict[str, int]
+) -> None:
+    for name, value in values.items():
+        setattr(settings, name, value)
+    text = secrets.token_hex(3_000) if limit == "SYNC_ENVELOPE_BYTES_MAX" else "large" * 2_000
+    before = captured(laptop, NAME, [1, 1, 1])
+    (large,) = captured(laptop, NAME, [1], first_unit=10, payload=f'["k","{text}"]')
+    after = captured(laptop, NAME, [1], first_unit=20)
+    with pytest.raises(RecordTooLarge, match=limit) as refused:
+        seal(laptop, NAME)
+    assert f"{large.tx_name} {large.tx_pk}" in str(refused.value)
+    assert [key for envelope in envelopes(laptop) for key in keys_in(envelope)] == [row.tx_pk for row in before]
+
+    for name in values:
+        delattr(settings, name)
+    seal(laptop, NAME)
+    sealed = [key for envelope in envelopes(laptop) for key in keys_in(envelope)]
+    assert sealed == [*(row.tx_pk for row in before), "k", *(row.tx_pk for row in after)]
+    assert verify_chain(laptop).problems == []
+
+
+@pytest.mark.parametrize("limit", ["SYNC_UNIT_LINES_MAX", "SYNC_UNIT_BYTES_MAX"])
+def test_what_is_before_a_unit_that_no_batch_may_carry_goes(
+    laptop: str, device: LocalDevice, settings: Any, limit: str
+) -> None:
+    settings.SYNC_BATCH_LINES = 3
+    settings.SYNC_BATCH_BYTES = 120
+    setattr(settings, limit, 3 if limit.endswith("LINES_MAX") else 200)
+    before = captured(laptop, NAME, [1])
+    large = captured(laptop, NAME, [6], first_unit=10)
+    with pytest.raises(UnitTooLarge, match=f"matrix.note {large[0].tx_pk}"):
+        seal(laptop, NAME)
+    assert [key for envelope in envelopes(laptop) for key in keys_in(envelope)] == [row.tx_pk for row in before]
 
 
 def test_a_database_that_is_no_device_is_refused(laptop: str) -> None:
