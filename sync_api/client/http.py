@@ -82,6 +82,20 @@ class Server:
 
     def request(self, method: str, path: str, *, content: bytes | None = None, content_type: str = JSON) -> Answer:
         """The server's answer. Raises ServerRefused (its problem), NotTheServer or ServerUnreachable."""
+        size_max = int(limit("SYNC_ANSWER_BYTES_MAX"))
+        return self._answer(*self._exchange(method, path, content, content_type, size_max))
+
+    def fetch(self, path: str, kind: str, *, size_max: int) -> bytes:
+        """Bytes of the content type `kind`, at most `size_max`. Raises as `request` does."""
+        response, body = self._exchange("GET", path, None, JSON, size_max)
+        if response.is_success and content_kind(response) == kind:
+            return body
+        self._answer(response, body)
+        raise NotTheServer(url=self.url, status=response.status_code)
+
+    def _exchange(
+        self, method: str, path: str, content: bytes | None, content_type: str, size_max: int
+    ) -> tuple[httpx.Response, bytes]:
         attempts = int(limit("SYNC_ATTEMPTS_MAX"))
         wait, what = 0.0, ""
         for attempt in range(attempts):
@@ -89,16 +103,18 @@ class Server:
                 self.sleep(wait or backoff(attempt))
             wait = 0.0
             try:
-                response, body = self._once(method, path, content, content_type)
+                response, body = self._once(method, path, content, content_type, size_max)
             except httpx.TransportError as error:
                 what = describe(error)
                 continue
             if response.status_code not in AGAIN:
-                return self._answer(response, body)
+                return response, body
             what, wait = f"status {response.status_code}", retry_after(response)
         raise ServerUnreachable(url=self.url, what=what, attempts=attempts)
 
-    def _once(self, method: str, path: str, content: bytes | None, content_type: str) -> tuple[httpx.Response, bytes]:
+    def _once(
+        self, method: str, path: str, content: bytes | None, content_type: str, size_max: int
+    ) -> tuple[httpx.Response, bytes]:
         self.requests += 1
         headers = {} if content is None else {"Content-Type": content_type}
         chunks: list[bytes] = []
@@ -106,13 +122,13 @@ class Server:
         with self.client.stream(method, self.url + API + path, content=content, headers=headers) as response:
             for chunk in response.iter_bytes():
                 size += len(chunk)
-                if size > int(limit("SYNC_ANSWER_BYTES_MAX")):
+                if size > size_max:
                     raise NotTheServer(url=self.url, status=response.status_code)
                 chunks.append(chunk)
         return response, b"".join(chunks)
 
     def _answer(self, response: httpx.Response, body: bytes) -> Answer:
-        kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+        kind = content_kind(response)
         value = json_object(body)
         if value is not None and response.is_success and kind == JSON:
             return Answer(response.status_code, value)
@@ -161,6 +177,11 @@ def retry_after(response: httpx.Response) -> float:
     except (ValueError, TypeError):
         return 0.0
     return max(0.0, min(seconds, float(limit("SYNC_RETRY_AFTER_SECONDS_MAX"))))
+
+
+def content_kind(response: httpx.Response) -> str:
+    """The content type without its parameters."""
+    return str(response.headers.get("content-type", "")).split(";")[0].strip().lower()
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
