@@ -3,5 +3,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("laptop/", include("sync_api.pages.urls")),
     path("", include("sync_api.urls")),
 ]
