@@ -121,6 +121,8 @@ LIMITS: dict[str, int | float] = {
     # statements and visits
     "SYNC_STATEMENTS_PER_REQUEST_MAX": 1_000,
     "SYNC_VISIT_SECONDS": 900,
+    # payloads sealed to recipients: most recipients of one model
+    "SYNC_RECIPIENTS_MAX": 32,
     # relays
     "SYNC_CARRIED_BYTES_MAX": 20 * 1024 * 1024 * 1024,
     "SYNC_PULL_BATCHES_PER_REQUEST": 200,

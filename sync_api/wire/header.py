@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sync_api.exceptions import MalformedEnvelope
 from sync_api.schema.describe import fingerprint_of
 from sync_api.wire.format import FORMAT, check_size
+from sync_api.wire.sealed_payloads import is_sealed_header
 
 HEX32 = re.compile(r"[0-9a-f]{32}")
 HEX64 = re.compile(r"[0-9a-f]{64}")
@@ -42,6 +43,7 @@ class Header:
     time: int
     effective: int
     models: list[dict[str, Any]]
+    sealed: list[dict[str, Any]] = field(default_factory=list)
 
 
 def text(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
@@ -93,6 +95,8 @@ RULES: dict[str, Callable[[Any], bool]] = {
     "effective": number(TIME_MIN, TIME_MAX),
     "models": lambda value: isinstance(value, list) and all(map(is_model, value)),
 }
+OPTIONAL: dict[str, Callable[[Any], bool]] = {"sealed": is_sealed_header}
+"""Members that a batch has only where they say something. See `sync_api.wire.sealed_payloads`."""
 
 
 def is_model(value: Any) -> bool:
@@ -121,7 +125,10 @@ def is_field(value: Any) -> bool:
 def read_header(facts: dict[str, Any], *, lines: int) -> Header:
     """The checked header of an envelope with so many lines. MalformedEnvelope names the member that is wrong."""
     for name in facts.keys() - RULES.keys():
-        raise MalformedEnvelope(what=f"the header's member '{name[:50]}' is not known")
+        if name not in OPTIONAL:
+            raise MalformedEnvelope(what=f"the header's member '{name[:50]}' is not known")
+        if not OPTIONAL[name](facts[name]):
+            raise MalformedEnvelope(what=f"the header's member '{name}' is wrong")
     for name, rule in RULES.items():
         if name not in facts or not rule(facts[name]):
             raise MalformedEnvelope(what=f"the header's member '{name}' is missing or wrong")
@@ -138,4 +145,15 @@ def read_header(facts: dict[str, Any], *, lines: int) -> Header:
         if fingerprint_of(model, facts["storage"]) != model["fingerprint"]:
             raise MalformedEnvelope(what=f"the fingerprint of {model['label']} does not fit its columns")
     check_size("number of producers", len(facts["producers"]), "SYNC_MODELS_PER_BATCH_MAX")
-    return Header(**{name: facts[name] for name in Header.__slots__})
+    if "sealed" in facts:
+        check_sealed(facts["sealed"], len(facts["models"]))
+    return Header(**{name: facts[name] for name in Header.__slots__ if name in facts})
+
+
+def check_sealed(groups: list[dict[str, Any]], models: int) -> None:
+    """Every group is of models of this batch, each in one group only, within the limit of recipients."""
+    sealed = [model for group in groups for model in group["models"]]
+    if len(set(sealed)) != len(sealed) or max(sealed) >= models:
+        raise MalformedEnvelope(what="the header's member 'sealed' names a model twice, or one that is not there")
+    for group in groups:
+        check_size("number of recipients", len(group["recipients"]), "SYNC_RECIPIENTS_MAX")

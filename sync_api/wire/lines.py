@@ -17,6 +17,7 @@ import orjson
 from sync_api.exceptions import ErasedLineUnproven, MalformedEnvelope
 from sync_api.wire.chain import ERASED_MARK
 from sync_api.wire.header import TIME_MAX, TIME_MIN, Header
+from sync_api.wire.sealed_payloads import BASE64, SEALED_KEY
 
 ACTIONS = frozenset("IUDB")
 BASELINE = "B"
@@ -26,7 +27,10 @@ NUL_ESCAPE = b"\\u0000"
 
 
 class Line(NamedTuple):
-    """A checked line. `payload` is raw JSON text, `key` the value of the model's key in it."""
+    """A checked line. `payload` is raw JSON text, `key` the value of the model's key in it.
+
+    Of a line that is sealed and not opened, `payload` is a JSON text (the ciphertext) and `key` is SEALED_KEY.
+    """
 
     unit: int
     model: int
@@ -79,6 +83,10 @@ def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
             and type(producer) is int
             and 0 <= producer < producers
         ):
+            if header.sealed and (sealed := sealed_line(header, values, last)) is not None:
+                last = unit
+                yield sealed
+                continue
             refuse(number, complaint(values, last, widths))
         start = raw.index(b"[", raw.index(b"[") + 1)
         if (user, reason, previous) != known and are_plain(number, raw[:start], values):
@@ -90,6 +98,37 @@ def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
         yield Line(unit, model, action, header.time + dt, offset, user, reason, previous, text, key, producer)
     if last + 1 != header.units:
         raise MalformedEnvelope(what="the number of units is not the header's")
+
+
+def sealed_line(header: Header, values: list[Any], last: int) -> Line | None:
+    """The line of a sealed model that was not opened, checked like any other; None where it is not one."""
+    unit, model, action, dt, offset, user, reason, previous, payload, *more = values
+    producer = more[0] if more else 0
+    is_one = (
+        type(payload) is str
+        and BASE64.fullmatch(payload) is not None
+        and reason is None
+        and previous is None
+        and any(model in group["models"] for group in header.sealed)
+    )
+    is_sound = (
+        type(unit) is int
+        and last <= unit <= last + 1
+        and unit >= 0
+        and type(model) is int
+        and type(action) is str
+        and action in ACTIONS
+        and type(dt) is int
+        and TIME_MIN <= header.time + dt <= TIME_MAX
+        and (offset is None or (type(offset) is int and -OFFSET_MINUTES_MAX <= offset <= OFFSET_MINUTES_MAX))
+        and (user is None or type(user) is str)
+        and type(producer) is int
+        and 0 <= producer < len(header.producers)
+    )
+    if not is_one or not is_sound:
+        return None
+    moment, text = header.time + dt, f'"{payload}"'
+    return Line(unit, model, action, moment, offset, shown(user), None, None, text, SEALED_KEY, producer)
 
 
 def split(number: int, raw: bytes) -> list[Any]:
