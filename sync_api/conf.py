@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,28 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
 
 ROLES = ("client", "relay", "server")
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What belongs to one installation of several in one process: the database it serves, its keys, its version."""
+
+    alias: str
+    keys: Path
+    app_version: str
+
+
+_AT_WORK: ContextVar[Installation | None] = ContextVar("sync_installation_at_work", default=None)
+
+
+@contextmanager
+def at_work(installation: Installation) -> Iterator[None]:
+    """Inside, this process (this thread of it) is `installation`, whatever the settings say. For the simulator."""
+    token = _AT_WORK.set(installation)
+    try:
+        yield
+    finally:
+        _AT_WORK.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +86,15 @@ def serialization_allowed() -> bool:
 
 def key_directory() -> Path:
     """Where private keys and tokens lie (`SYNC_KEY_DIR`), one folder per device, readable by the owner only."""
-    return Path(getattr(settings, "SYNC_KEY_DIR", "keys"))
+    here = _AT_WORK.get()
+    return here.keys if here is not None else Path(getattr(settings, "SYNC_KEY_DIR", "keys"))
 
 
 def server_alias() -> str:
     """The database that this process serves over REST: `SYNC_SERVER_DATABASE`, else the one of role server."""
+    here = _AT_WORK.get()
+    if here is not None:
+        return here.alias
     named = getattr(settings, "SYNC_SERVER_DATABASE", "")
     if named:
         return str(named)
@@ -75,7 +104,8 @@ def server_alias() -> str:
 
 def app_version() -> str:
     """The study's own version (`SYNC_APP_VERSION`), told with every batch."""
-    return str(getattr(settings, "SYNC_APP_VERSION", "0.0.0"))
+    here = _AT_WORK.get()
+    return here.app_version if here is not None else str(getattr(settings, "SYNC_APP_VERSION", "0.0.0"))
 
 
 LIMITS: dict[str, int | float] = {
@@ -121,6 +151,11 @@ LIMITS: dict[str, int | float] = {
     # statements and visits
     "SYNC_STATEMENTS_PER_REQUEST_MAX": 1_000,
     "SYNC_VISIT_SECONDS": 900,
+    "SYNC_VISITS_PER_DEVICE_MAX": 20,
+    "SYNC_NONCE_SECONDS": 120,
+    "SYNC_CUSTODY_PER_DEVICE_MAX": 200,
+    # a batch received less than this before a backup's moment may have been committed after it
+    "SYNC_DURABLE_MARGIN_SECONDS": 60,
     # payloads sealed to recipients: most recipients of one model
     "SYNC_RECIPIENTS_MAX": 32,
     # relays

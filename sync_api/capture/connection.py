@@ -13,13 +13,13 @@ Gotchas, each with a test:
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 from django.core import mail
 from django.db import transaction
 
+from sync_api import clock
 from sync_api.capture.context import CONTEXT
 from sync_api.capture.state import CaptureState, local_offset
 from sync_api.exceptions import ReasonRequired, TruncateRefused
@@ -173,7 +173,7 @@ def prepare_sqlite(connection: Any, state: CaptureState) -> None:
         (REMEDY, 0, state.is_on),
         ("syncserver_has_reason", 1, state.has_reason),
         ("syncserver_unit", 0, lambda: state.unit),
-        ("syncserver_now", 0, time.time_ns),
+        ("syncserver_now", 0, clock.source(connection.alias)),
         ("syncserver_user", 0, lambda: state.user),
         ("syncserver_reason", 0, lambda: state.reason),
         ("syncserver_producer", 0, lambda: state.producer),

@@ -14,7 +14,8 @@ from sync_api.capture.connection import unit_of
 from sync_api.capture.context import CONTEXT
 from sync_api.capture.definitions import Captured
 from sync_api.capture.install import captured_tables, local_device
-from sync_api.capture.state import local_offset, now_in_microseconds
+from sync_api.capture.state import local_offset
+from sync_api.clock import now_in_microseconds
 from sync_api.conf import alias_settings, host_name
 from sync_api.models import CaptureSchema, LocalDevice, OutgoingTransaction
 
@@ -133,7 +134,7 @@ def record(
     is_baseline: bool = False,
 ) -> None:
     """Write the missed changes as transactions of one unit. Call inside a transaction."""
-    moment, offset = now_in_microseconds(), local_offset()
+    moment, offset = now_in_microseconds(alias), local_offset()
     user = CONTEXT.get().user_name() or "command reconcile_capture"
     producer = f"{device.name}/{host_name()}/{alias}"
     rows = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from datetime import datetime
 from typing import Any
 
@@ -89,10 +88,6 @@ class CaptureState:
         """SQLite drops the text of an error raised in a function: keep the error for the wrapper to raise."""
         self.error = error
         return error
-
-
-def now_in_microseconds() -> int:
-    return time.time_ns() // 1000
 
 
 def local_offset() -> int:
