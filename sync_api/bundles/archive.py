@@ -67,21 +67,26 @@ def entry_overhead(name: str) -> int:
 
 
 class ArchiveWriter:
-    """Writes entries one after another to a binary file; `finish` ends it."""
+    """Writes entries one after another to a binary file; `finish` ends it. `fed` is given every byte in order."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, fed: Callable[[bytes], object] = lambda part: None) -> None:
         self.file = file
+        self.fed = fed
         self.entries: list[Entry] = []
 
     def add(self, name: str, content: bytes) -> None:
         offset = self.entries[-1].ends if self.entries else 0
         entry = Entry(name.encode("ascii"), len(content), zlib.crc32(content), offset)
-        self.file.write(entry.local)
-        self.file.write(content)
+        self.put(entry.local)
+        self.put(content)
         self.entries.append(entry)
 
     def finish(self) -> None:
-        self.file.write(directory(self.entries))
+        self.put(directory(self.entries))
+
+    def put(self, part: bytes) -> None:
+        self.file.write(part)
+        self.fed(part)
 
 
 class ArchiveReader:

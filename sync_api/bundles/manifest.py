@@ -140,4 +140,3 @@ def check_batches(batches: Sequence[Listed]) -> None:
     size_max = int(limit("SYNC_ENVELOPE_BYTES_MAX"))
     if any(batch.size > size_max for batch in batches):
         raise BundleDamaged(what="it lists a batch that is larger than SYNC_ENVELOPE_BYTES_MAX allows")
-

@@ -35,9 +35,7 @@ class Source:
         return bytes(found)
 
 
-def sources(
-    alias: str, *, devices: Iterable[str] = (), everything: bool = False, server: str = ""
-) -> list[Source]:
+def sources(alias: str, *, devices: Iterable[str] = (), everything: bool = False, server: str = "") -> list[Source]:
     """The batches to take along, in the order of their chains. Seals nothing.
 
     Without `everything`, what the next server holds already is left out: for a device its home server, for a server
