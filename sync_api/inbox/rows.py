@@ -8,10 +8,13 @@ from typing import Any
 
 from django.db import connections
 
+from sync_api.conf import alias_settings
 from sync_api.exceptions import MalformedEnvelope
 from sync_api.models import IncomingTransaction
+from sync_api.recipients.own import own_private_keys
 from sync_api.wire.header import Header
 from sync_api.wire.lines import BASELINE, Line, read_lines
+from sync_api.wire.opening import opened_lines
 
 CHUNK = 5_000
 COLUMNS = (
@@ -24,9 +27,12 @@ MARKS = ("is_consumed", "is_ignored", "is_error")
 def insert_lines(alias: str, batch_id: int, header: Header, lines: Sequence[bytes], effective: int) -> int:
     """Check and store all lines; returns the effective time of the last unit, in microseconds.
 
-    `effective` is that of the unit before the batch. Call inside a transaction: MalformedEnvelope may be raised
-    after some lines are stored.
+    `effective` is that of the unit before the batch. Payloads that are sealed to this installation are stored as if
+    they had never been; what was sealed to others is stored as it came. Call inside a transaction: MalformedEnvelope
+    may be raised after some lines are stored.
     """
+    if header.sealed:
+        lines = opened_lines(header, lines, own_private_keys(alias_settings(alias).device))
     rows = EffectiveRows(batch_id, header, effective)
     stream = rows.over(read_lines(header, lines))
     if connections[alias].vendor == "postgresql":

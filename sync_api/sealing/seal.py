@@ -14,12 +14,14 @@ from sync_api.conf import alias_settings, app_version
 from sync_api.exceptions import EnvelopeTooLarge, NoLocalDevice, NothingKnownOfSchema, RecordTooLarge
 from sync_api.failpoints import failpoint
 from sync_api.models import CaptureSchema, LocalDevice, OutgoingBatch
+from sync_api.sealing.payloads import seal_payloads
 from sync_api.sealing.pending import Row, pending_rows, record_of
 from sync_api.transactions import immediate
 from sync_api.wire import chain
 from sync_api.wire.format import FORMAT, Sealed, check_sealed, encode
 from sync_api.wire.keys import DeviceKeys, device_keys
 from sync_api.wire.lines import quoted
+from sync_api.wire.sealed_payloads import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ def header_and_lines(
     schemas = list(dict.fromkeys(row.schema_id for row in rows))
     producers = list(dict.fromkeys(row.producer for row in rows))
     models, storage = model_descriptions(alias, schemas)
+    place = Place(device.name, device.epoch, device.head_number + 1)
+    rows, groups = seal_payloads(alias, place, schemas, models, rows)
     lines = encode_lines(rows, time, schemas, producers)
     header = {
         "format": FORMAT,
@@ -147,6 +151,7 @@ def header_and_lines(
         "time": time,
         "effective": effective_before,
         "models": models,
+        **({"sealed": groups} if groups else {}),
     }
     return header, lines
 
