@@ -141,6 +141,53 @@ class CertificateInvalid(SyncError):
         super().__init__(f"The certificate is not valid: {what}. Enrol the device again with a new code.")
 
 
+class IssuerUnknown(CertificateInvalid):
+    """The certificate's issuer is no server that is trusted here."""
+
+    code = "issuer_unknown"
+
+    def __init__(self, *, device: str, issuer: str) -> None:
+        SyncError.__init__(
+            self,
+            f"The certificate of '{device}' was issued by '{issuer}', a server that is not trusted here. If it should "
+            f"be, run `trust_server {issuer} --key KEY` here with the key that its operator reads out.",
+        )
+
+
+class CertificateRevoked(CertificateInvalid):
+    """The certificate's key was revoked."""
+
+    code = "certificate_revoked"
+
+    def __init__(self, *, device: str) -> None:
+        SyncError.__init__(
+            self,
+            f"The certificate of '{device}' has been revoked. Ask the operator of the server that it enrolled with; "
+            "nothing is lost on the device.",
+        )
+
+
+class DeviceNameTaken(SyncError):
+    """A device of another server has the name of one that is known here."""
+
+    code = "device_name_taken"
+
+    def __init__(self, *, device: str, issuer: str) -> None:
+        super().__init__(
+            f"A device '{device}' that enrolled elsewhere is known here already, and this one was enrolled by "
+            f"'{issuer}'. Nothing was stored. If it is the same device, run `add_device {device}` here and `enrol` "
+            "there; else give one of them another name.",
+        )
+
+
+class StatementInvalid(SyncError):
+    """A statement that is not believed; `code` says why."""
+
+    def __init__(self, *, code: str, what: str) -> None:
+        self.code = code
+        super().__init__(f"A statement was not believed: {what}. It was left out; nothing else is affected.")
+
+
 class ReceiptInvalid(SyncError):
     """A receipt is not signed by the pinned server, or speaks of another batch."""
 
@@ -228,6 +275,21 @@ class BatchFork(SyncError):
             f"cloned, or restored from an older copy. {copy} the operator is warned. Run `add_device {device}` "
             "on the server and `enrol` on the device: that begins a new epoch, and a baseline tells what the "
             "device holds now."
+        )
+
+
+class DeviceRestored(SyncError):
+    """The server holds more of this device than the device itself knows."""
+
+    code = "device_restored"
+
+    def __init__(self, *, device: str, held: int, own: int) -> None:
+        super().__init__(
+            f"The server holds batches up to {held} of device '{device}', and this database knows only {own}: it was "
+            "cloned, or restored from an older copy. Nothing was sent and nothing is lost. If another copy is in use, "
+            "go on there. Otherwise ask the operator to run "
+            f"`add_device {device}` on the server, then run `enrol`, `baseline` and `push_transactions` here; "
+            f"`device_differences {device}` on the server then tells what this copy lacks."
         )
 
 
