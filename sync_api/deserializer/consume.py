@@ -6,7 +6,6 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from django.db import Error, OperationalError, ProgrammingError
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -16,7 +15,7 @@ from sync_api.collector import collector_paused
 from sync_api.deserializer.claim import Bound, claimed, devices_with_work, next_batch, open_epoch
 from sync_api.deserializer.lines import mark_consumed, pending_lines
 from sync_api.deserializer.parking import held_records, park
-from sync_api.deserializer.report import ConsumeReport, DeviceReport
+from sync_api.deserializer.report import ConsumeReport, DeviceReport, sentence_of
 from sync_api.deserializer.retry import open_units, retry_device
 from sync_api.deserializer.settle import Work, settle
 from sync_api.exceptions import DeviceNotRegistered
@@ -149,14 +148,3 @@ def find_device(alias: str, device: Device | str) -> Device:
     if found is None:
         raise DeviceNotRegistered(device=name, alias=alias)
     return found
-
-
-def sentence_of(error: Exception) -> str:
-    """The database's word for operators. A refused value's own text may hold the value, so it is left out."""
-    kind = type(error).__name__
-    if isinstance(error, OperationalError | ProgrammingError):
-        lines = str(error).splitlines() or [""]
-        return f"{kind}: {lines[0]}. Correct the database (run migrate?), then consume again."
-    if isinstance(error, Error):
-        return f"{kind}. Correct the database, then consume again."
-    return f"{kind}: a batch of this device cannot be applied. Nothing of it was. Report it with the batch's number."

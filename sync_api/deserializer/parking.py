@@ -31,9 +31,9 @@ def held_records(alias: str, batch: IncomingBatch, *, before: bool = False) -> d
         earlier = Q(parked_unit__batch__epoch=batch.epoch_id, parked_unit__batch__number__lt=batch.number)
         rows = rows.filter(earlier_epoch | earlier)
     held: dict[Record, int] = {}
-    columns = ("tx_name", "tx_pk", "parked_unit_id", "parked_unit__blocked_by_id")
-    for tx_name, tx_pk, unit_id, head_id in rows.order_by("id").values_list(*columns):
-        held.setdefault((tx_name, tx_pk), head_id or unit_id)
+    columns = ("tx_name", "tx_pk", "parked_unit_id", "parked_unit__blocked_by_id", "parked_unit__blocked_by__state")
+    for tx_name, tx_pk, unit_id, blocked_by, state in rows.order_by("id").values_list(*columns):
+        held.setdefault((tx_name, tx_pk), blocked_by if state == PARKED else unit_id)
     return held
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from django.db import Error, OperationalError, ProgrammingError
+
 from audit.models import TableChanges
 
 COUNTS = (
@@ -105,3 +107,14 @@ class ConsumeReport:
 
 def as_json(facts: object) -> str:
     return json.dumps(facts, indent=2)
+
+
+def sentence_of(error: Exception) -> str:
+    """The database's word for operators. A refused value's own text may hold the value, so it is left out."""
+    kind = type(error).__name__
+    if isinstance(error, OperationalError | ProgrammingError):
+        lines = str(error).splitlines() or [""]
+        return f"{kind}: {lines[0]}. Correct the database (run migrate?), then consume again."
+    if isinstance(error, Error):
+        return f"{kind}. Correct the database, then consume again."
+    return f"{kind}: a batch of this device cannot be applied. Nothing of it was. Report it with the batch's number."
