@@ -171,7 +171,8 @@ def sending_line(sending: Sending) -> str:
     if sending.is_running:
         return f"Sending: {sending.sent:,} of {records(sending.total)}." if sending.total else "Asking the server."
     if sending.state == "failed":
-        return f"Sending stopped on {moment}, after {records(sending.sent)}."
+        after = f"after {records(sending.sent)}" if sending.sent else "before anything was sent"
+        return f"Sending stopped on {moment}, {after}."
     line = f"{records(sending.sent)} sent on {moment}." if sending.sent else f"The server was asked on {moment}."
     if sending.parked:
         line += f" The server has set {sending.parked:,} changes aside for the data manager; nothing is lost."
