@@ -17,7 +17,7 @@ from sync_api.failpoints import failpoint
 from sync_api.inbox import accept
 from sync_api.models import Bundle
 from sync_api.relay import carry
-from sync_api.trust import check_certificate, take_statements
+from sync_api.trust import check_issued, take_statements
 
 VIA = "bundle"
 WAITS = "early_limit"
@@ -90,8 +90,9 @@ def incomplete(report: ImportReport) -> BundleIncomplete:
 
 
 def check_trust(alias: str, manifest: Manifest) -> None:
+    """A trusted server certified the exporter. Whether it was revoked since is asked of each batch, by its cut-off."""
     try:
-        check_certificate(alias, manifest.certificate)
+        check_issued(alias, manifest.certificate)
     except CertificateInvalid as error:
         raise BundleUntrusted(exporter=manifest.exporter, what=str(error)) from error
 
@@ -128,7 +129,7 @@ def take_riding(alias: str, bundle: Opened, report: ImportReport) -> None:
     at_once = int(limit("SYNC_STATEMENTS_PER_REQUEST_MAX"))
     for begin in range(0, len(bundle.statements), at_once):
         taken = take_statements(alias, bundle.statements[begin : begin + at_once], via=f"{VIA} {report.exporter}")
-        report.statements += taken.taken
+        report.statements += taken.new + taken.known
         report.statements_refused += sum(taken.refused.values())
 
 
