@@ -18,6 +18,7 @@ from sync_api.deserializer.parking import held_records, park
 from sync_api.deserializer.report import ConsumeReport, DeviceReport, sentence_of
 from sync_api.deserializer.retry import open_units, retry_device
 from sync_api.deserializer.settle import Work, settle
+from sync_api.deserializer.unsealing import unseal
 from sync_api.exceptions import DeviceNotRegistered
 from sync_api.models import IncomingBatch, IncomingEpoch
 
@@ -107,6 +108,7 @@ def consume_batch(
     report.add(open_epoch(alias, device, epoch, committed_by=committed_by, now=now))
     is_last = until is not None and until[:2] == (epoch.ordinal, batch.number)
     sequence = until.sequence if until is not None and is_last else None
+    unseal(alias, batch)
     lines = pending_lines(alias, batch.pk, until=sequence)
     work = work_of(alias, device, batch, committed_by=committed_by)
     settled = settle(work, lines, held_records(alias, batch))

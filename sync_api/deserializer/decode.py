@@ -21,6 +21,7 @@ from sync_api.deserializer import troubles
 from sync_api.deserializer.columns import Column, Decode, decode, decoder_for
 from sync_api.deserializer.lines import Line
 from sync_api.deserializer.troubles import Trouble
+from sync_api.deserializer.unsealing import sealed_troubles
 
 DECODERS_MAX = 4_096
 
@@ -63,11 +64,14 @@ def decode_lines(alias: str, header: dict[str, Any], lines: Sequence[Line]) -> D
         model_decoder(alias, header["storage"], header["app"], orjson.dumps(description))
         for description in header["models"]
     ]
-    decoded = Decoded([None] * len(lines), {}, decoders)
+    sealed = sealed_troubles(alias, header, lines)
+    decoded = Decoded([None] * len(lines), dict(sealed), decoders)
     groups: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
     for number, line in enumerate(lines):
         groups[line.model_index, "B" if line.is_baseline else line.action].append(number)
     for (model_index, action), numbers in groups.items():
+        if sealed:
+            numbers = [number for number in numbers if number not in sealed]
         decode_group(decoded, decoders[model_index], action, lines, numbers)
     return decoded
 

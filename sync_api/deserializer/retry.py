@@ -16,6 +16,7 @@ from sync_api.deserializer.lines import mark_ignored, mark_released, parked_line
 from sync_api.deserializer.parking import PARKED, held_records, park_again
 from sync_api.deserializer.report import DeviceReport, sentence_of
 from sync_api.deserializer.settle import Work, settle
+from sync_api.deserializer.unsealing import unseal
 from sync_api.exceptions import ParkedUnitUnknown, ReasonMissing
 from sync_api.models import IncomingBatch, ParkedUnit
 from sync_api.transactions import immediate
@@ -106,6 +107,7 @@ def retry_batch(alias: str, device: Device, batch_id: int, report: DeviceReport,
     rows = {row.unit: row for row in units}
     batch = IncomingBatch.objects.using(alias).defer("content").select_related("epoch").get(pk=batch_id)
     reference = f"{batch.epoch.epoch}/{batch.number}"
+    unseal(alias, batch)
     work = Work(alias, device, batch.epoch.era, batch.header, reference, committed_by)
     settled = settle(work, parked_lines(alias, batch_id, list(rows)), held_records(alias, batch, before=True))
     park_again(alias, batch, rows.values(), settled.waiting, now=now)

@@ -18,6 +18,10 @@ NEXT_STEPS: dict[str, str] = {
     "baseline_differs": "Compare both versions, then ignore this unit with a reason; the server's version stays.",
     "refused_by_database": "Read the database's word, correct the cause on the server, then retry.",
     "unsupported_action": "Upgrade the server, then consume again.",
+    "payload_sealed": "Give this installation a key it is sealed to (restore its key folder), then consume again; or read it "
+    "on an installation that has one. To go on without it, ignore this unit with a reason.",
+    "payload_unreadable": "Have the device record the row again (save it, or `baseline`) once its software is in order, then "
+    "ignore this unit with a reason.",
     "behind_parked": "Settle the unit it waits for; this one then follows by itself.",
 }
 
@@ -76,3 +80,15 @@ def refused_by_database(label: str, key: str, kind: str) -> Trouble:
 
 def behind_parked(label: str, key: str) -> Trouble:
     return Trouble("behind_parked", f"Waits behind the parked {label} {key}.")
+
+
+def payload_sealed(label: str) -> Trouble:
+    return Trouble("payload_sealed", f"A record of {label} is sealed to recipients whose keys are not here.")
+
+
+def payload_unreadable(label: str) -> Trouble:
+    return Trouble("payload_unreadable", f"A record of {label} is sealed to this installation and does not open.")
+
+
+SEALED = frozenset({"payload_sealed", "payload_unreadable"})
+"""Nobody here can say which record it is: every later change of its model waits, so that no record goes back."""

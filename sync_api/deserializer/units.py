@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeAlias
 from sync_api.deserializer import troubles
 from sync_api.deserializer.decode import ModelDecoder, parse_one
 from sync_api.deserializer.lines import Line
-from sync_api.deserializer.troubles import Trouble
+from sync_api.deserializer.troubles import SEALED, Trouble
+from sync_api.wire.sealed_payloads import SEALED_KEY
 
 Record: TypeAlias = tuple[str, str]
 """(model's label, key as text)."""
@@ -63,14 +64,22 @@ class Units:
         """The units that must wait, given those with a trouble of their own and the records held back earlier.
 
         `earlier` names the parked unit (its id) that holds a record. In order: a unit waits behind the first
-        unit before it that holds one of its records; a unit's own trouble counts only where it need not wait.
+        unit before it that holds one of its records; a unit's own trouble counts only where it need not wait. A unit
+        that is sealed says so in any case, and holds every record of its model: nobody here knows which it touches.
         """
         if not own and not earlier:
             return {}
         held = {record: Head(parked_id=parked_id) for record, parked_id in earlier.items()}
+        sealed = {label for label, key in held if key == SEALED_KEY}
         waiting: dict[int, Parked] = {}
         for unit, needed in self.needed.items():
             blocker = next((record for record in needed if record in held), None)
+            if blocker is None and sealed:
+                blocker = next(
+                    ((line.tx_name, SEALED_KEY) for line in self.by_number[unit] if line.tx_name in sealed), None
+                )
+            if unit in own and own[unit][1].code in SEALED:
+                blocker = None
             if blocker is not None:
                 head = held[blocker]
                 waiting[unit] = Parked(self.by_number[unit][0], troubles.behind_parked(*blocker), head)
@@ -81,6 +90,8 @@ class Units:
                 continue
             for record in self.records(unit):
                 held.setdefault(record, head)
+                if record[1] == SEALED_KEY:
+                    sealed.add(record[0])
         return waiting
 
 
