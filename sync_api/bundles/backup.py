@@ -21,7 +21,7 @@ from django.utils import timezone
 from sync_api.bundles.export import SUFFIX, seal_own, write_bundle
 from sync_api.bundles.manifest import Listed
 from sync_api.bundles.reading import opened
-from sync_api.bundles.sources import Source
+from sync_api.bundles.sources import Source, stored_sources
 from sync_api.conf import alias_settings, key_directory, limit
 from sync_api.exceptions import BundleNotWritten, NoLocalDevice, SameDisk, SyncError
 from sync_api.models import LocalDevice, OutgoingBatch
@@ -95,9 +95,8 @@ def local_device(alias: str) -> LocalDevice:
 def unsecured_batches(alias: str, device: LocalDevice) -> list[Source]:
     """This device's batches that no durable mark covers, in the order of sealing."""
     covered = Q(receipts__has_key="durable") | Q(epoch=device.epoch, number__lte=device.durable_number)
-    batches = OutgoingBatch.objects.using(alias).filter(device=device).exclude(covered).order_by("id")
-    facts = batches.values_list("pk", "epoch", "number", "hash", "size")
-    return [Source(OutgoingBatch, pk, device.name, *rest) for pk, *rest in facts]
+    batches = OutgoingBatch.objects.using(alias).filter(device=device).exclude(covered)
+    return stored_sources(batches)
 
 
 def place_of(batch: Source | Listed) -> Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ def is_statements(value: Any) -> bool:
     )
 
 
-BATCH_RULES = {
+BATCH_RULES: dict[str, Callable[[Any], bool]] = {
     "device": text(DEVICE),
     "epoch": text(HEX32),
     "number": number(1),
@@ -94,7 +94,7 @@ def is_batch(value: Any) -> bool:
     )
 
 
-RULES = {
+RULES: dict[str, Callable[[Any], bool]] = {
     "format": lambda value: value == FORMAT,
     "bundle": text(HEX32),
     "piece": number(1, PIECES_MAX),

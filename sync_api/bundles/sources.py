@@ -55,11 +55,14 @@ def own_batches(alias: str, *, everything: bool = False) -> list[Source]:
     device = LocalDevice.objects.using(alias).filter(name=alias_settings(alias).device).first()
     if device is None or not device.certificate:
         return []
-    batches = OutgoingBatch.objects.using(alias).filter(device=device).order_by("id")
-    if not everything:
-        batches = batches.exclude(receipts__has_key="held")
-    facts = batches.values_list("pk", "epoch", "number", "hash", "size")
-    return [Source(OutgoingBatch, pk, device.name, *rest) for pk, *rest in facts]
+    batches = OutgoingBatch.objects.using(alias).filter(device=device)
+    return stored_sources(batches if everything else batches.exclude(receipts__has_key="held"))
+
+
+def stored_sources(batches: models.QuerySet[OutgoingBatch]) -> list[Source]:
+    """These batches of this installation, in the order of sealing."""
+    facts = batches.order_by("id").values_list("pk", "device__name", "epoch", "number", "hash", "size")
+    return [Source(OutgoingBatch, *one) for one in facts]
 
 
 def carried_batches(alias: str, *, everything: bool = False) -> list[Source]:
