@@ -180,6 +180,63 @@ class DeviceNameTaken(SyncError):
         )
 
 
+class VisitRefused(SyncError):
+    """A visitor that could not show that it has its certificate's key."""
+
+    code = "visit_refused"
+
+    def __init__(self, *, device: str, what: str) -> None:
+        super().__init__(
+            f"The visit of '{device}' was refused: {what}. Ask for a new nonce (GET /api/v1/server) and sign that one "
+            "with the name that this answer gives."
+        )
+
+
+class PinDiffers(SyncError):
+    """Another key is pinned under that name already."""
+
+    code = "pin_differs"
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(
+            f"Another key is pinned for '{name}' already. Nothing was changed. Ask its operator by telephone whether "
+            "its key changed; if so, run it again with --replace."
+        )
+
+
+class PinUnknown(SyncError):
+    """No key is pinned under that name."""
+
+    code = "pin_unknown"
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(
+            f"No key is pinned for '{name}' here. `trust_server` without a name lists them. The server that this "
+            "installation enrolled with is trusted by that enrolment: enrol elsewhere to change it."
+        )
+
+
+class PinInvalid(SyncError):
+    """Not a name and key that can be pinned."""
+
+    code = "pin_invalid"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(f"This cannot be pinned: {what}. The other server's `trust_server` prints its name and key.")
+
+
+class BackupUnclear(SyncError):
+    """It is not clear what a backup holds."""
+
+    code = "backup_unclear"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(
+            f"Nothing was marked as durable: {what}. Give --backup with the SQLite file itself, or with a label and "
+            "--at with the moment at which the verified backup began, as 2026-01-31T18:00+01:00."
+        )
+
+
 class StatementInvalid(SyncError):
     """A statement that is not believed; `code` says why."""
 

@@ -27,6 +27,7 @@ from sync_api.exceptions import (
 )
 from sync_api.models import DeviceCredential, EnrolmentCode, IncomingEpoch
 from sync_api.transactions import immediate
+from sync_api.trust import issue_statement
 from sync_api.wire.certificates import CERTIFICATE, signed
 from sync_api.wire.keys import device_keys
 
@@ -171,7 +172,8 @@ def revoke_device(alias: str, name: str, *, reason: str, after: dict[str, Any] |
     """Revoke every key of `name`. What was signed up to the cut-off stays valid. Opens its own transaction.
 
     `after` is {"epoch": hex, "number": n}; without it the cut-off is the head held here now. Returns the cut-off
-    (None when nothing of the device is held: then nothing more is accepted). Raises DeviceUnknown.
+    with the epochs before it (None when nothing of the device is held: then nothing more is accepted). For the keys
+    that this server certified, a signed statement is kept, which travels with receipts. Raises DeviceUnknown.
     """
     with immediate(alias):
         device = Device.objects.using(alias).filter(name=name).first()
@@ -180,10 +182,29 @@ def revoke_device(alias: str, name: str, *, reason: str, after: dict[str, Any] |
         if after is None:
             newest = IncomingEpoch.objects.using(alias).filter(device=device).order_by("-ordinal").first()
             after = None if newest is None else {"epoch": newest.epoch, "number": newest.head_number}
+        after = None if after is None else {**after, "earlier": earlier_epochs(alias, device, after["epoch"])}
         now = timezone.now()
+        state_revocation(alias, device, reason=reason, after=after)
         DeviceCredential.objects.using(alias).filter(device=device, revoked_at=None).update(
             revoked_at=now, revoked_reason=reason, revoked_after=after
         )
         EnrolmentCode.objects.using(alias).filter(device=device, expires_at__gt=now).update(expires_at=now)
         Device.objects.using(alias).filter(pk=device.pk).update(revoked_at=now)
     return after
+
+
+def earlier_epochs(alias: str, device: Device, epoch: str) -> list[str]:
+    """The device's epochs before that one, so that a server which has met none of them yet can take their batches."""
+    epochs = IncomingEpoch.objects.using(alias).filter(device=device).order_by("ordinal")
+    known = list(epochs.values_list("epoch", flat=True))
+    return known[: known.index(epoch)] if epoch in known else []
+
+
+def state_revocation(alias: str, device: Device, *, reason: str, after: dict[str, Any] | None) -> None:
+    """The signed statement for the keys certified here. Call inside a transaction, before they are revoked."""
+    own = conf.alias_settings(alias).device
+    credentials = DeviceCredential.objects.using(alias).filter(device=device, revoked_at=None)
+    keys = [one.public_key for one in credentials if one.certificate.get("issuer") == own]
+    if keys:
+        facts = {"public_keys": keys, "after": after, "reason": reason}
+        issue_statement(alias, "revocation", device.name, via="revoke_device", **facts)

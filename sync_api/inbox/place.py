@@ -74,12 +74,13 @@ def _check_cut_off(delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> None
     if delivery.credential.revoked_at is None:
         return
     cut_off = delivery.credential.revoked_after or {}
+    if delivery.header.epoch in cut_off.get("earlier", []):
+        return
+    if delivery.header.epoch == cut_off.get("epoch") and delivery.header.number <= cut_off["number"]:
+        return
     last, own = epochs.get(cut_off.get("epoch", "")), epochs.get(delivery.header.epoch)
-    if last is not None and own is not None:
-        if own.ordinal < last.ordinal:
-            return
-        if own.ordinal == last.ordinal and delivery.header.number <= cut_off["number"]:
-            return
+    if last is not None and own is not None and own.ordinal < last.ordinal:
+        return
     raise DeviceRevoked(device=delivery.device.name)
 
 

@@ -3,13 +3,14 @@
 from sync_api.trust.certificates import check_certificate, check_issued, own_certificate, trusted_servers
 from sync_api.trust.making import make_statement, statements_for
 from sync_api.trust.revocations import check_cut_off
-from sync_api.trust.taking import Taken, take_statements
+from sync_api.trust.taking import Taken, issue_statement, take_statements
 
 __all__ = [
     "Taken",
     "check_certificate",
     "check_cut_off",
     "check_issued",
+    "issue_statement",
     "make_statement",
     "own_certificate",
     "statements_for",

@@ -12,7 +12,7 @@ from sync_api.exceptions import StatementInvalid, SyncError
 from sync_api.models import Statement
 from sync_api.transactions import immediate
 from sync_api.trust.effects import apply_effect
-from sync_api.trust.making import LATEST_ONLY
+from sync_api.trust.making import LATEST_ONLY, make_statement
 from sync_api.trust.verifying import Signer, Verifier, has_form
 from sync_api.wire.statements import RECEIPTS, digest_of
 
@@ -27,6 +27,11 @@ class Taken:
     new: int = 0
     known: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def stored(self) -> int:
+        """How many were believed: they are in the table now, or a later word of the same signer is."""
+        return self.new + self.known
 
 
 def take_statements(alias: str, statements: Iterable[Any], via: str) -> Taken:
@@ -65,6 +70,13 @@ def take_one(alias: str, statement: dict[str, Any], signer: Signer, via: str, ta
         taken.new += 1
     else:
         taken.known += 1
+
+
+def issue_statement(alias: str, kind: str, device: str, *, via: str, **facts: Any) -> dict[str, Any]:
+    """Make a statement of this installation's own and keep it, to be handed on. Call inside a transaction."""
+    statement = make_statement(alias, kind, device, **facts)
+    keep(alias, statement, via)
+    return statement
 
 
 def keep(alias: str, statement: dict[str, Any], via: str) -> bool:
