@@ -14,6 +14,7 @@ class Action(models.TextChoices):
     INSERT = "I", "insert"
     UPDATE = "U", "update"
     DELETE = "D", "delete"
+    MARK = "P", "mark: preserve"
 
 
 class OutgoingTransaction(models.Model):
