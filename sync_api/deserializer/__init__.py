@@ -4,6 +4,7 @@ from sync_api.deserializer.claim import Bound
 from sync_api.deserializer.consume import consume, find_device, pending_count
 from sync_api.deserializer.report import ConsumeReport, DeviceReport
 from sync_api.deserializer.retry import ignore, open_units, retry_parked
+from sync_api.deserializer.trial import try_out
 
 __all__ = [
     "Bound",
@@ -15,4 +16,5 @@ __all__ = [
     "open_units",
     "pending_count",
     "retry_parked",
+    "try_out",
 ]

@@ -78,7 +78,8 @@ def test_parked_units_are_listed_shown_retried_and_ignored(laptop9: Laptop, serv
 
     listed = told("parked", "list", database=server)
     assert "record_missing" in listed
-    assert f"behind_parked (waits for {head.pk})" in listed
+    assert "record_missing in matrix.place: 1 unit, 1 more behind." in listed
+    assert f"(waits for {head.pk})" in told("parked", "list", cause="behind_parked", database=server)
     assert "the clinic" not in listed
 
     shown = json.loads(told("parked", "show", head.pk, database=server, json=True))
