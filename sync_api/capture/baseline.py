@@ -4,7 +4,8 @@ Gotchas, each with a test:
 1. The program goes on writing while the baseline is due. A row that it has inserted since is in the log and is left
    out. A row that it has changed since stands in the log as an update without an insert: that first update becomes
    the marked insert. A row that it has deleted since was never recorded: its delete is taken out of the log.
-   All this is possible because nothing of the log is sent before the baseline is done.
+   All this is possible because nothing of the log is sent before the baseline is done. What earlier epochs sealed
+   does not count: a new epoch tells everything again. There a delete stays, as the server has the record.
 2. On PostgreSQL a writer's record may become visible later than ours with a lower id: each step locks the table
    against writers.
 """
@@ -53,7 +54,7 @@ def baseline(alias: str, *, progress: Callable[[str, int], None] | None = None) 
 
 
 class Logged:
-    """Keys of one model that the program's own changes have put into the log, read on from where it stopped."""
+    """Keys of one model in the log's unsealed part, by the program's own changes, read on from where it stopped."""
 
     def __init__(self, alias: str, label: str) -> None:
         self.alias, self.label = alias, label
@@ -63,7 +64,8 @@ class Logged:
     def read(self) -> set[str]:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(
-                f"SELECT id, tx_pk FROM {OUTGOING} WHERE id > %s AND tx_name = %s AND NOT is_baseline ORDER BY id",
+                f"SELECT id, tx_pk FROM {OUTGOING} WHERE id > %s AND tx_name = %s AND NOT is_baseline"
+                " AND batch_number IS NULL ORDER BY id",
                 [self.until, self.label],
             )
             for number, key in cursor.fetchall():
@@ -88,21 +90,21 @@ def write_chunk(alias: str, captured: Captured, logged: Logged) -> int | None:
             )
             state["after"] = rows[-1][0]
         else:
-            begin_records_with_an_insert(alias, label)
+            begin_records_with_an_insert(alias, label, is_first_epoch=device.began.get("kind") == "fresh")
             state["done"] = True
         device.save(using=alias, update_fields=["baselines"])
         return len(unknown) if rows else None
 
 
-def begin_records_with_an_insert(alias: str, label: str) -> None:
-    """Gotcha 1: the first transaction of each record becomes an insert, or goes when it is a delete."""
-    first = f"id IN (SELECT min(id) FROM {OUTGOING} WHERE tx_name = %s GROUP BY tx_pk)"
+def begin_records_with_an_insert(alias: str, label: str, *, is_first_epoch: bool) -> None:
+    """Gotcha 1: the first unsealed transaction of each record becomes an insert, or goes when it is a delete of a
+    record that was never told."""
+    first = f"id IN (SELECT min(id) FROM {OUTGOING} WHERE tx_name = %s AND batch_number IS NULL GROUP BY tx_pk)"
     with connections[alias].cursor() as cursor:
-        cursor.execute(f"DELETE FROM {OUTGOING} WHERE action = 'D' AND batch_number IS NULL AND {first}", [label])
+        if is_first_epoch:
+            cursor.execute(f"DELETE FROM {OUTGOING} WHERE action = 'D' AND {first}", [label])
         cursor.execute(
-            f"UPDATE {OUTGOING} SET action = 'I', is_baseline = %s WHERE action = 'U' AND batch_number IS NULL"
-            f" AND {first}",
-            [True, label],
+            f"UPDATE {OUTGOING} SET action = 'I', is_baseline = %s WHERE action = 'U' AND {first}", [True, label]
         )
 
 

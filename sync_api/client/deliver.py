@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Max, QuerySet
 
 from sync_api.client.http import Server
-from sync_api.exceptions import BatchGone, NotTheServer, ReceiptInvalid, ServerRefused
+from sync_api.exceptions import BatchGone, DeviceRestored, NotTheServer, ReceiptInvalid, ServerRefused
 from sync_api.failpoints import failpoint
 from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
 from sync_api.transactions import immediate
@@ -77,6 +77,7 @@ class Deliverer:
         body = self.server.get("devices/me").body
         held = {one.get("epoch"): one for one in body.get("epochs", []) if isinstance(one, dict)}
         own: dict[str, Any] = held.get(self.device.epoch, {})
+        self._check_copy(held)
         self.report.applied_number = own.get("consumed_number", 0)
         self.report.parked = body.get("parked")
         LocalDevice.objects.using(self.alias).filter(pk=self.device.pk).update(
@@ -86,6 +87,16 @@ class Deliverer:
             head = held.get(epoch, {}).get("head_number", 0)
             if isinstance(head, int) and head < last:
                 self._send_again(self._batch(epoch, last), head + 1)
+
+    def _check_copy(self, held: dict[Any, dict[str, Any]]) -> None:
+        """The server must not hold more of this device than the device knows. DeviceRestored."""
+        epochs = sorted(held.values(), key=lambda one: one.get("ordinal", 0))
+        own = [one.get("epoch") for one in epochs].index(self.device.epoch) if self.device.epoch in held else None
+        later = [] if own is None else [one for one in epochs[own + 1 :] if one.get("head_number")]
+        head = held.get(self.device.epoch, {}).get("head_number", 0)
+        newest = self._batches(self.device.epoch).aggregate(last=Max("number"))["last"] or 0
+        if later or (isinstance(head, int) and head > newest):
+            raise DeviceRestored(device=self.device.name, held=later[-1]["head_number"] if later else head, own=newest)
 
     def _delivered(self) -> list[tuple[str, int]]:
         """Each epoch with receipts and the last number that has one, in the order of the epochs."""
