@@ -8,6 +8,9 @@ a time: ids are in the order of commits, and a unit's ids stand together.
 On PostgreSQL ids interleave and commit late. Up to a bound, a unit is taken only if it has no row beyond the bound;
 every unit whose last id is within the bound is therefore seen, and they are ordered by it. A unit that becomes
 visible only after the bound was passed committed after all units taken, and so shares no earlier change with them.
+
+A mark ends its batch. It was written while no other writer had captured anything uncommitted, so every unit before it
+has lower ids only, and every unit after it higher ones.
 """
 
 from __future__ import annotations
@@ -144,6 +147,8 @@ def take(alias: str, units: list[list[Row]], *, lines: int, size_max: int) -> li
         check_unit(alias, len(unit), unit_size, unit[0].id)
         rows += unit
         size += unit_size
+        if unit[-1].action == MARK:
+            break
     return rows
 
 

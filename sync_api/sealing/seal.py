@@ -21,6 +21,7 @@ from sync_api.wire import chain
 from sync_api.wire.format import FORMAT, Sealed, check_sealed, encode
 from sync_api.wire.keys import DeviceKeys, device_keys
 from sync_api.wire.lines import quoted
+from sync_api.wire.marks import MARK, read_mark
 from sync_api.wire.sealed_payloads import Place
 
 
@@ -88,8 +89,15 @@ def seal_rows(alias: str, device: LocalDevice, rows: list[Row]) -> OutgoingBatch
     device.sequence += len(rows)
     device.effective_at = from_microseconds(header["time"])
     device.sealed_until = max(device.sealed_until, batch.last_id)
-    device.save(using=alias, update_fields=["head_number", "head_hash", "sequence", "effective_at", "sealed_until"])
+    device.era_ordinal += ends_era(rows[-1])
+    moved = ["head_number", "head_hash", "sequence", "effective_at", "sealed_until", "era_ordinal"]
+    device.save(using=alias, update_fields=moved)
     return batch
+
+
+def ends_era(row: Row) -> bool:
+    """Whether this row is the mark that ends the era: what is sealed after it belongs to the next."""
+    return row.action == MARK and not read_mark(row.payload).is_partial
 
 
 def sealed_within_limits(alias: str, device: LocalDevice, rows: list[Row]) -> tuple[list[Row], dict[str, Any], Sealed]:

@@ -4,7 +4,7 @@
 
 `dt` is the capture's time minus the header's, in microseconds. In the texts before the payload "[" is written
 \\u005b, so that the payload begins at the line's second "[" and is taken out as it is, never encoded again.
-The action "P" (a mark that preserves, with null for its payload) is reserved and not taken yet.
+The action "P" is a mark (sync_api.wire.marks): alone in its unit, and last in its batch.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import orjson
 from sync_api.exceptions import ErasedLineUnproven, MalformedEnvelope
 from sync_api.wire.chain import ERASED_MARK
 from sync_api.wire.header import TIME_MAX, TIME_MIN, Header
+from sync_api.wire.marks import MARK, MARK_LABEL
 from sync_api.wire.sealed_payloads import BASE64, SEALED_KEY
 
-ACTIONS = frozenset("IUDB")
+ACTIONS = frozenset("IUDBP")
 BASELINE = "B"
 OFFSET_MINUTES_MAX = 24 * 60
 KEY_TYPES = frozenset({str, int})
@@ -60,12 +61,15 @@ def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
     widths = [len(model["fields"]) for model in header.models]
     keys = [[field[0] for field in model["fields"]].index(model["pk"]) for model in header.models]
     models, producers, last = len(widths), len(header.producers), -1
+    mark_model = next((index for index, model in enumerate(header.models) if model["label"] == MARK_LABEL), -1)
     earliest, latest = TIME_MIN - header.time, TIME_MAX - header.time
     known: tuple[Any, Any, Any] = (None, None, None)
     for number, raw in enumerate(lines, 1):
         values = split(number, raw)
         unit, model, action, dt, offset, user, reason, previous, payload, *more = values
         producer = more[0] if more else 0
+        if (action == MARK or model == mark_model) and not is_mark_in_place(header, number, values, last):
+            refuse(number, "a mark is not the last unit of its batch, or is none")
         if not (
             type(unit) is int
             and last <= unit <= last + 1
@@ -98,6 +102,13 @@ def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
         yield Line(unit, model, action, header.time + dt, offset, user, reason, previous, text, key, producer)
     if last + 1 != header.units:
         raise MalformedEnvelope(what="the number of units is not the header's")
+
+
+def is_mark_in_place(header: Header, number: int, values: list[Any], last: int) -> bool:
+    """Whether a line that is a mark, or claims the marks' model, is both, alone in its unit and last in its batch."""
+    unit, model, action = values[:3]
+    is_one = type(model) is int and 0 <= model < len(header.models) and header.models[model]["label"] == MARK_LABEL
+    return bool(action == MARK and is_one and number == header.count and unit == last + 1)
 
 
 def sealed_line(header: Header, values: list[Any], last: int) -> Line | None:
