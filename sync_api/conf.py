@@ -158,6 +158,8 @@ LIMITS: dict[str, int | float] = {
     "SYNC_DURABLE_MARGIN_SECONDS": 60,
     # payloads sealed to recipients: most recipients of one model
     "SYNC_RECIPIENTS_MAX": 32,
+    # ... and most in the list that a server gives its devices
+    "SYNC_RECIPIENTS_KNOWN_MAX": 1_000,
     # relays
     "SYNC_CARRIED_BYTES_MAX": 20 * 1024 * 1024 * 1024,
     "SYNC_PULL_BATCHES_PER_REQUEST": 200,

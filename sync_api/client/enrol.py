@@ -15,6 +15,7 @@ from sync_api.conf import alias_settings
 from sync_api.enrolment.requests import make_request
 from sync_api.exceptions import CertificateInvalid, NotTheServer
 from sync_api.models import LocalDevice
+from sync_api.recipients.lists import take_list
 from sync_api.transactions import immediate
 from sync_api.wire.certificates import CERTIFICATE, is_signed_by
 from sync_api.wire.keys import (
@@ -98,6 +99,8 @@ def store(alias: str, enrolled: dict[str, Any], url: str) -> bool:
         device.server_key = enrolled["server"]["public_key"]
         device.enrolled_at = timezone.now()
         device.save(using=alias)
+        if "recipients" in enrolled:
+            take_list(alias, enrolled["recipients"], server=device.server_name, server_key=device.server_key)
     return began
 
 

@@ -18,10 +18,10 @@ NEXT_STEPS: dict[str, str] = {
     "baseline_differs": "Compare both versions, then ignore this unit with a reason; the server's version stays.",
     "refused_by_database": "Read the database's word, correct the cause on the server, then retry.",
     "unsupported_action": "Upgrade the server, then consume again.",
-    "payload_sealed": "Give this installation a key it is sealed to (restore its key folder), then consume again; or read it "
-    "on an installation that has one. To go on without it, ignore this unit with a reason.",
-    "payload_unreadable": "Have the device record the row again (save it, or `baseline`) once its software is in order, then "
-    "ignore this unit with a reason.",
+    "payload_sealed": "Give this installation a key that it is sealed to (restore its key folder), then consume again; "
+    "or read it where there is one. To go on without it, ignore this unit with a reason.",
+    "payload_unreadable": "Put the device's software in order, ignore this unit with a reason, and save the record on "
+    "the device again.",
     "behind_parked": "Settle the unit it waits for; this one then follows by itself.",
 }
 

@@ -26,6 +26,7 @@ from sync_api.exceptions import (
     KeyTaken,
 )
 from sync_api.models import DeviceCredential, EnrolmentCode, IncomingEpoch
+from sync_api.recipients.lists import recipient_list
 from sync_api.transactions import immediate
 from sync_api.trust import issue_statement
 from sync_api.wire.certificates import CERTIFICATE, signed
@@ -94,6 +95,7 @@ def enrol_device(alias: str, request: EnrolmentRequest) -> dict[str, Any]:
         "token": token,
         "certificate": certificate,
         "server": server_identity(alias),
+        "recipients": recipient_list(alias),
     }
 
 

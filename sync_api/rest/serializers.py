@@ -55,12 +55,25 @@ class CertificateSerializer(serializers.Serializer[Any]):
     signature = serializers.CharField()
 
 
+class RecipientSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    public_key = serializers.RegexField(HEX_64, help_text="X25519, in hex.")
+
+
+class RecipientListSerializer(serializers.Serializer[Any]):
+    signer = serializers.CharField(help_text="The server.")
+    at = serializers.CharField()
+    recipients = RecipientSerializer(many=True)
+    signature = serializers.CharField(help_text="By the server's key, in hex.")
+
+
 class EnrolledSerializer(serializers.Serializer[Any]):
     device = serializers.CharField()
     role = serializers.CharField()
     token = serializers.CharField(help_text="Shown once; the server keeps its hash.")
     certificate = CertificateSerializer()
     server = ServerIdentitySerializer()
+    recipients = RecipientListSerializer(help_text="To whom payloads may be sealed.")
 
 
 class ReceiptSerializer(serializers.Serializer[Any]):

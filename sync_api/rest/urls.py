@@ -2,13 +2,14 @@
 
 from django.urls import path, re_path
 
-from sync_api.rest import description, views
+from sync_api.rest import description, recipients, views
 
 app_name = "sync_api"
 urlpatterns = [
     path("enrolments", views.Enrolments.as_view(), name="enrolments"),
     path("batches", views.Batches.as_view(), name="batches"),
     path("devices/me", views.OwnDevice.as_view(), name="own-device"),
+    path("recipients", recipients.Recipients.as_view(), name="recipients"),
     path("server", views.Server.as_view(), name="server"),
     path("schema/", description.Description.as_view(), name="schema"),
     path("schema/page/", description.page, name="schema-page"),
