@@ -150,6 +150,8 @@ LIMITS: dict[str, int | float] = {
     "SYNC_CONSUME_WORKERS_MAX": 32,
     # statements and visits
     "SYNC_STATEMENTS_PER_REQUEST_MAX": 1_000,
+    "SYNC_STATEMENTS_BYTES_MAX": 4 * 1024 * 1024,
+    "SYNC_VISITS_PER_MINUTE_MAX": 120,
     "SYNC_VISIT_SECONDS": 900,
     "SYNC_VISITS_PER_DEVICE_MAX": 20,
     "SYNC_NONCE_SECONDS": 120,
@@ -171,6 +173,9 @@ LIMITS: dict[str, int | float] = {
     "SYNC_BUNDLE_WATCH_SECONDS": 5.0,
     # copies of what no server's backup holds yet: so many files at most, then they become one
     "SYNC_BACKUP_FILES_MAX": 20,
+    # reconciling
+    "SYNC_RECONCILE_RECORDS_MAX": 10_000,
+    "SYNC_MANIFEST_BYTES_MAX": 16 * 1024 * 1024,
     # push targets: the circuit opens after so many failures in a row, first for this long, at most for that
     "SYNC_CIRCUIT_FAILURES": 5,
     "SYNC_CIRCUIT_SECONDS": 60.0,

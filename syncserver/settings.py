@@ -31,6 +31,8 @@ SYNC_APP_VERSION = env.str("SYNC_APP_VERSION", default="0.1.0")
 SYNC_KEY_DIR = env.str("SYNC_KEY_DIR", default=str(WORK_DIR / "keys"))
 SYNC_CONTACT = env.str("SYNC_CONTACT", default="")
 SYNC_ALLOW_HTTP = env.bool("SYNC_ALLOW_HTTP", default=False)
+SYNC_RECONCILE_MODELS = env.list("SYNC_RECONCILE_MODELS", default=[])
+SYNC_INSPECT = env.bool("SYNC_INSPECT", default=False)
 for _name, _default in LIMITS.items():
     if _name in env.ENVIRON:
         globals()[_name] = env.float(_name) if isinstance(_default, float) else env.int(_name)
