@@ -4,6 +4,7 @@ What was captured or received is never changed here. An operator can resolve ala
 have parked units tried again.
 """
 
+from sync_api.admin.carried import CarriedBatchAdmin
 from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
 from sync_api.admin.incoming import (
     AlarmAdmin,
@@ -18,6 +19,7 @@ from sync_api.admin.parked import ParkedRecordAdmin, ParkedUnitAdmin
 __all__ = [
     "AlarmAdmin",
     "CaptureSchemaAdmin",
+    "CarriedBatchAdmin",
     "DeviceCredentialAdmin",
     "EnrolmentCodeAdmin",
     "IncomingBatchAdmin",

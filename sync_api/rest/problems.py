@@ -64,6 +64,19 @@ PROBLEMS: dict[str, Problem] = {
     "epoch_unknown": Problem(409, "The epoch does not fit", ENROL_AGAIN),
     "sequence_mismatch": Problem(409, "The batch does not continue the one before", ENROL_AGAIN),
     "early_limit": Problem(409, "Too much waits behind a gap", "Send the batch named by `expected` first."),
+    # certificates, visits, statements
+    "certificate_invalid": Problem(403, "The certificate is not valid", ENROL_AGAIN),
+    "issuer_unknown": Problem(403, "The certificate's issuer is not trusted here", "Pin its key with `trust_server`."),
+    "certificate_revoked": Problem(403, "The certificate has been revoked", "Ask the server's operator."),
+    "device_name_taken": Problem(409, "Another device has this name", "Give one of them another name."),
+    "visit_refused": Problem(403, "The visit was refused", "Ask for a new nonce and sign it."),
+    "too_many_statements": Problem(400, "Not a list of statements that is taken", "Send them in several requests."),
+    "not_enrolled": Problem(409, "This installation is not enrolled itself", "Run `enrol` on it."),
+    # middlemen
+    "relay_full": Problem(507, "The middleman has no room", "Try again later, or send to the server."),
+    "not_a_relay": Problem(403, "This installation takes no batches", "Send them to a server or a middleman."),
+    "visitor_refused": Problem(403, "Only middlemen and servers fetch batches", "Enrol it with --role relay."),
+    "batch_not_here": Problem(404, "The batch is not stored here", "Ask for the list again."),
     # enrolment
     "code_mistyped": Problem(400, "The code was mistyped", "Read the code again, word by word."),
     "code_refused": Problem(403, "The code is not valid", "Ask the operator for a new code."),

@@ -23,10 +23,11 @@ from sync_api.enrolment.registration import enrol_device, server_identity
 from sync_api.enrolment.requests import read_request
 from sync_api.exceptions import MalformedEnvelope
 from sync_api.failpoints import failpoint
-from sync_api.inbox import accept, head_receipt
+from sync_api.inbox import head_receipt
 from sync_api.models import IncomingEpoch, ParkedUnit
 from sync_api.rest import problems
 from sync_api.rest.authentication import IsDevice, TokenAuthentication
+from sync_api.rest.batches import take_batch
 from sync_api.rest.parsers import BATCH_MEDIA_TYPE, AlwaysJSON, BatchParser, StrictJSONParser
 from sync_api.rest.serializers import (
     AcceptedSerializer,
@@ -116,29 +117,23 @@ class Batches(SyncView):
             200: OpenApiResponse(AcceptedSerializer, description="Held before: the same receipt again."),
             201: OpenApiResponse(AcceptedSerializer, description="Held now."),
             202: OpenApiResponse(AcceptedSerializer, description="Early: kept until batch `expected` arrives."),
-            **problem_answers(400, 401, 403, 409, 413, 415, 503),
+            **problem_answers(400, 401, 403, 409, 413, 415, 503, 507),
         },
     )
     def post(self, request: Request) -> Response:
         """Store a sealed batch, exactly once.
 
-        The body is the envelope's bytes. The answer's receipt is the server's signed word that it holds the batch.
+        The body is the envelope's bytes. The answer's receipt is the server's signed word that it holds the batch;
+        a middleman's has `first` and is its word that it carries the batches from there.
         """
         if not isinstance(request.data, bytes):
             raise MalformedEnvelope(what="the body is empty")
-        accepted = accept(conf.server_alias(), request.data, handed_over_by=request.user.name)
-        seen(request.user)
-        body = {
-            "state": accepted.state,
-            "device": accepted.device,
-            "epoch": accepted.epoch,
-            "number": accepted.number,
-            "hash": accepted.hash,
-            "expected": accepted.expected,
-            "receipt": accepted.receipt,
-        }
+        bringer: Any = request.user
+        alias = conf.server_alias()
+        body = take_batch(alias, request.data, handed_over_by=bringer.name, role=bringer.role)
+        seen(bringer)
         failpoint("accept.before_answer")
-        return Response(body, status=self.statuses[accepted.state])
+        return Response(body, status=self.statuses[body["state"]])
 
 
 class OwnDevice(SyncView):
