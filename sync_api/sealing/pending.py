@@ -22,6 +22,7 @@ from django.db import connections
 from sync_api.conf import limit
 from sync_api.exceptions import UnitTooLarge
 from sync_api.models import LocalDevice, OutgoingTransaction
+from sync_api.wire.marks import MARK
 
 COLUMNS = (
     'id, unit, action, previous_pk, payload, schema_id, is_baseline, "user", reason, producer, captured_at, utc_offset'
@@ -80,6 +81,8 @@ def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
                     if begin and exceeded(unit_lines, unit_size):
                         return rows[:begin]
                     check_unit(alias, unit_lines, unit_size, rows[begin].id)
+                if found[2] == MARK:
+                    return rows
     return rows
 
 
