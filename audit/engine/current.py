@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connections
@@ -17,12 +17,14 @@ from audit.models import Device
 class Existing(NamedTuple):
     """The last version of one record. `pk` is None when it was deleted.
 
-    `captured_until` is the moment, in microseconds, before which no later version of it may begin.
+    `captured_until` is the moment, in microseconds, before which no later version of it may begin. `is_carried`: it
+    stands in an earlier, preserved era, and a change of it goes on from there.
     """
 
     pk: int | None
     captured_until: int
     values: tuple[Any, ...] | None
+    is_carried: bool = False
 
 
 Current: TypeAlias = dict[MirrorTable, dict[Key, Existing]]
@@ -70,3 +72,32 @@ def load_current(
                 if known is None or (known.pk is None and known.captured_until < until):
                     found[key] = Existing(None, until, None)
     return current
+
+
+def carry_over(
+    alias: str,
+    device_id: int,
+    current: Current,
+    keys_by_table: Mapping[MirrorTable, Collection[Key]],
+    with_values: Collection[MirrorTable] = (),
+    *,
+    eras: Sequence[str],
+) -> None:
+    """Add to `current` the records that its era never held and that are current in one of `eras`, the first counts.
+
+    A device that is not emptied at an era's end goes on changing what was preserved. A change of such a record ends
+    the preserved version and begins one in the present era, so that no record is there twice; an insert of its key
+    is another record. One statement per era and table with such keys. Call after `load_current`, in its transaction.
+    """
+    store = store_for(alias)
+    for table, keys in keys_by_table.items():
+        found = current[table]
+        missing = {key for key in keys if key not in found}
+        for era in eras:
+            if not missing:
+                break
+            versions = store.last_versions(table, device_id, era, missing, with_values=table in with_values)
+            for key, pk, is_current, begun, _, *values in versions:
+                if is_current:
+                    found[key] = Existing(pk, store.microseconds(begun), tuple(values) or None, is_carried=True)
+                    missing.discard(key)

@@ -64,7 +64,7 @@ class TablePlan:
             captured_at = max(captured_at, head[1])
         else:
             existing = self.existing.get(key)
-            if existing is not None:
+            if existing is not None and not existing.is_carried:
                 if existing.pk is not None:
                     return KEY_IN_USE
                 captured_at = max(captured_at, existing.captured_until)
@@ -104,6 +104,8 @@ class TablePlan:
         assert change.values is not None, "a baseline carries values"
         if not same_values(self.table, present, change.values):
             return BASELINE_DIFFERS
+        if head is None and existing is not None and existing.is_carried:
+            return self.update(change)
         self.identical += 1
         return None
 

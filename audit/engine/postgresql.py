@@ -59,6 +59,12 @@ class PostgresqlStore:
             cursor.execute(retire_sql(table), [when, committed_by, *map(list, zip(*rows, strict=True))])
             return int(cursor.rowcount)
 
+    def among_keys(self, table: MirrorTable, keys: Collection[Key]) -> tuple[str, Any]:
+        return f"= ANY(%s::{key_type(table, self.connection)}[])", list(map(str, keys))
+
+    def among_numbers(self, numbers: Collection[int]) -> tuple[str, Any]:
+        return "= ANY(%s::bigint[])", list(numbers)
+
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         """COPY is not among the calls whose errors Django translates by itself."""
         wrap_errors: Any = self.connection.wrap_database_errors

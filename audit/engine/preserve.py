@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from django.db import connections
 
 from audit.clock import next_moment
+from audit.engine.changes import Key
 from audit.engine.current import lock_device
 from audit.engine.sqlite import quoted
+from audit.engine.stores import store_for
 from audit.fields import from_microseconds
 from audit.mirror.columns import NOW
 from audit.mirror.tables import MirrorTable, mirror_tables
@@ -21,22 +25,27 @@ def preserve_device(
     forcibly: bool,
     *,
     source: Source | None = None,
+    keys: Mapping[MirrorTable, Collection[Key]] | None = None,
+    later: Collection[int] = (),
 ) -> list[TableChanges]:
     """Give every NOW record of the device, with all its versions, the era `era` (an ISO 8601 moment).
 
-    Keys of the device may then begin anew. Call inside a transaction (`audit.transactions.immediate`).
-    Only tables that the device ever wrote to are looked at. Done twice, the second time changes nothing.
+    With `keys`, only these records. `later` are ids of sources that came after the era's end: a record's versions
+    from there on, and corrections of them, stay in NOW, following those that leave it. Keys of the device may then
+    begin anew. Call inside a transaction (`audit.transactions.immediate`). Only tables that the device ever wrote to
+    are looked at. Done twice, the second time changes nothing.
     """
     lock_device(alias, device.pk)
     written = TableChanges.objects.using(alias).filter(device=device).values_list("model", flat=True).distinct()
     labels = set(written.order_by())
-    tables = [table for table in mirror_tables() if table.label in labels]
+    tables = [table for table in mirror_tables() if table.label in labels and (keys is None or keys.get(table))]
     if not tables:
         return []
     moment = from_microseconds(next_moment(alias))
     changes = []
     for table in tables:
-        pks = take_era(alias, table, device, era, committed_by, forcibly=forcibly)
+        chosen = None if keys is None else keys[table]
+        pks = take_era(alias, table, device, era, committed_by, forcibly=forcibly, keys=chosen, later=later)
         if pks:
             changes.append(
                 TableChanges(
@@ -54,13 +63,35 @@ def preserve_device(
 
 
 def take_era(
-    alias: str, table: MirrorTable, device: Device, era: str, committed_by: str, *, forcibly: bool
+    alias: str,
+    table: MirrorTable,
+    device: Device,
+    era: str,
+    committed_by: str,
+    *,
+    forcibly: bool,
+    keys: Collection[Key] | None = None,
+    later: Collection[int] = (),
 ) -> list[int]:
     """The `_pk`s of the current records that took the era; their closed versions take it with them."""
+    store = store_for(alias)
+    name, key = quoted(table.name), quoted(table.key_column)
     sql = (
-        f'UPDATE {quoted(table.name)} SET "_era" = %s, "_preserved_by" = %s, "_forcibly_preserved" = %s'
-        f' WHERE "_device" = %s AND "_era" = %s RETURNING "_pk", "_current"'
+        f'UPDATE {name} AS m SET "_era" = %s, "_preserved_by" = %s, "_forcibly_preserved" = %s'
+        f' WHERE m."_device" = %s AND m."_era" = %s'
     )
+    parameters = [era, committed_by, forcibly, device.pk, NOW]
+    if keys is not None:
+        among, parameter = store.among_keys(table, keys)
+        sql += f" AND m.{key} {among}"
+        parameters.append(parameter)
+    if later:
+        among, parameter = store.among_numbers(later)
+        sql += (
+            f" AND NOT EXISTS (SELECT 1 FROM {name} AS l WHERE l.{key} = m.{key}"
+            f' AND l."_device" = m."_device" AND l."_era" = %s AND l."_pk" <= m."_pk" AND l."_source" {among})'
+        )
+        parameters += [NOW, parameter]
     with connections[alias].cursor() as cursor:
-        cursor.execute(sql, [era, committed_by, forcibly, device.pk, NOW])
+        cursor.execute(f'{sql} RETURNING "_pk", "_current"', parameters)
         return sorted(pk for pk, is_current in cursor.fetchall() if is_current)

@@ -67,6 +67,12 @@ class SqliteStore:
             cursor.executemany(retire_sql(table), [(when, committed_by, *row) for row in rows])
             return int(cursor.rowcount)
 
+    def among_keys(self, table: MirrorTable, keys: Collection[Key]) -> tuple[str, Any]:
+        return "IN (SELECT value FROM json_each(%s))", json.dumps(list(keys))
+
+    def among_numbers(self, numbers: Collection[int]) -> tuple[str, Any]:
+        return "IN (SELECT value FROM json_each(%s))", json.dumps(list(numbers))
+
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         with self.connection.cursor() as cursor:
             cursor.executemany(insert_sql(table, columns), rows)  # type: ignore[arg-type]

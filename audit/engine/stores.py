@@ -71,6 +71,12 @@ class Store(Protocol):
     def retire(self, table: MirrorTable, rows: list[tuple[Any, ...]], *, when: Any, committed_by: str) -> int:
         """End versions: rows of (*RETIRED_COLUMNS, _pk). The number of versions ended."""
 
+    def among_keys(self, table: MirrorTable, keys: Collection[Key]) -> tuple[str, Any]:
+        """SQL to stand after the key column, true for these keys, and its one parameter."""
+
+    def among_numbers(self, numbers: Collection[int]) -> tuple[str, Any]:
+        """The same for a column of numbers."""
+
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         """Insert rows of (*columns, *table.columns)."""
 
