@@ -700,6 +700,61 @@ class NotEnrolled(SyncError):
         )
 
 
+class PushTargetUnknown(SyncError):
+    """No push target of that name."""
+
+    code = "push_target_unknown"
+
+    def __init__(self, *, name: str, known: list[str]) -> None:
+        listed = ", ".join(known) or "none"
+        super().__init__(f"This device has no push target '{name}' (there are: {listed}). See `push_targets list`.")
+
+
+class PushTargetExists(SyncError):
+    """That name is taken."""
+
+    code = "push_target_exists"
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(
+            f"There is a push target '{name}' already. To change its address, `push_targets remove {name}` first; the "
+            "home server's address changes with `enrol`."
+        )
+
+
+class HomeTargetFixed(SyncError):
+    """The home server is not removed like another target."""
+
+    code = "home_target_fixed"
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(
+            f"'{name}' is the server this device is enrolled with, so it stays a push target. To change it, run "
+            "`enrol --server URL --code CODE` with a code from the other server."
+        )
+
+
+class TargetDiffers(SyncError):
+    """Another installation answers at a target's address."""
+
+    code = "target_differs"
+
+    def __init__(self, *, name: str, found: str, url: str) -> None:
+        super().__init__(
+            f"At {url} answers '{found}', not '{name}'. Nothing was sent there. Correct the address: "
+            f"`push_targets remove {name}` and `push_targets add`."
+        )
+
+
+class PushIncomplete(SyncError):
+    """Some targets did not get everything; the others did."""
+
+    code = "push_incomplete"
+
+    def __init__(self, *, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+
+
 class PlainHttpRefused(SyncError):
     """A server's address without TLS that is not on this machine."""
 
@@ -1077,3 +1132,29 @@ class ManifestOfAnother(SyncError):
 
     def __init__(self, *, found: str, asked: str) -> None:
         super().__init__(f"The manifest is of {found}, and {asked} was asked for. Choose the right file.")
+
+
+# --- simulation ------------------------------------------------------------------------------------------
+
+
+class SimulatorMissing(SyncError):
+    """The simulator's own package is not installed."""
+
+    code = "simulator_missing"
+
+    def __init__(self, *, missing: str) -> None:
+        super().__init__(
+            f"The simulator needs {missing}, which is not installed. Install it with `pip install 'syncserver[simulate]'`."
+        )
+
+
+class NotInspecting(SyncError):
+    """This process does not feed what it carries into a mirror."""
+
+    code = "not_inspecting"
+
+    def __init__(self, *, role: str | None) -> None:
+        super().__init__(
+            f"Only a relay with SYNC_INSPECT=true applies what it carries to its own mirror (the role here is "
+            f"{role or 'none'}). Set both for this process."
+        )

@@ -8,6 +8,7 @@ from sync_api import conf
 from sync_api.exceptions import NotARelay
 from sync_api.inbox import accept
 from sync_api.relay import carry
+from sync_api.trust.handing_on import answer_statements
 
 
 def take_batch(alias: str, content: bytes, *, handed_over_by: str, role: str) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def held(alias: str, content: bytes, handed_over_by: str) -> dict[str, Any]:
         "hash": accepted.hash,
         "expected": accepted.expected,
         "receipt": accepted.receipt,
+        "statements": answer_statements(alias, accepted.device, accepted.epoch),
     }
 
 
@@ -47,4 +49,5 @@ def carried(alias: str, content: bytes, handed_over_by: str, role: str) -> dict[
         "hash": batch.hash,
         "expected": batch.number + 1,
         "receipt": taken.receipt,
+        "statements": answer_statements(alias, batch.device, batch.epoch),
     }

@@ -45,11 +45,12 @@ class StrictJSONParser(BaseParser):
     """A JSON object of limited size and depth, without NaN."""
 
     media_type = "application/json"
+    size_limit = "SYNC_ENROL_BODY_BYTES_MAX"
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        most = int(conf.limit("SYNC_ENROL_BODY_BYTES_MAX"))
+        most = int(conf.limit(self.size_limit))
         body = b"" if _told_length(parser_context) > most else stream.read(most + 1)
         if len(body) > most or _told_length(parser_context) > most:
             raise BodyTooLarge
@@ -60,6 +61,12 @@ class StrictJSONParser(BaseParser):
         if not isinstance(value, dict):
             raise ParseError("The body is not a JSON object.")
         return value
+
+
+class StatementsParser(StrictJSONParser):
+    """A JSON object with signed statements."""
+
+    size_limit = "SYNC_STATEMENTS_BYTES_MAX"
 
 
 def _told_length(parser_context: Mapping[str, Any] | None) -> int:

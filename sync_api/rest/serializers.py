@@ -40,10 +40,6 @@ class ServerIdentitySerializer(serializers.Serializer[Any]):
     public_key = serializers.RegexField(HEX_64)
 
 
-class ServerSerializer(ServerIdentitySerializer):
-    time = serializers.DateTimeField(help_text="The server's clock.")
-
-
 class CertificateSerializer(serializers.Serializer[Any]):
     device = serializers.CharField()
     role = serializers.CharField()
@@ -65,6 +61,51 @@ class RecipientListSerializer(serializers.Serializer[Any]):
     at = serializers.CharField()
     recipients = RecipientSerializer(many=True)
     signature = serializers.CharField(help_text="By the server's key, in hex.")
+
+
+class ServerSerializer(ServerIdentitySerializer):
+    role = serializers.CharField(help_text="client, relay or server.")
+    certificate = CertificateSerializer(allow_null=True, help_text="Null before it enrolled.")
+    time = serializers.DateTimeField(help_text="Its clock.")
+    nonce = serializers.CharField(help_text="To be signed for a visit; good for a short time.")
+
+
+class CertificateGivenSerializer(serializers.Serializer[Any]):
+    device = StrictCharField(max_length=64)
+    role = StrictCharField(max_length=10)
+    public_key = StrictCharField(min_length=64, max_length=64)
+    issuer = StrictCharField(max_length=64)
+    issuer_key = StrictCharField(min_length=64, max_length=64)
+    issued_at = StrictCharField(max_length=64)
+    serial = StrictCharField(max_length=64)
+    signature = StrictCharField(min_length=128, max_length=128)
+
+
+class VisitRequestSerializer(serializers.Serializer[Any]):
+    certificate = CertificateGivenSerializer()
+    nonce = StrictCharField(max_length=200, help_text="From `GET server`.")
+    signature = StrictCharField(min_length=128, max_length=128, help_text="By the certificate's key, in hex.")
+
+
+class PassSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField(help_text="Shown once; its hash is kept.")
+    ends_at = serializers.DateTimeField()
+    certificate = CertificateSerializer(allow_null=True, help_text="This installation's own.")
+
+
+class StatementsSerializer(serializers.Serializer[Any]):
+    statements = serializers.ListField(
+        child=serializers.JSONField(), help_text="Signed objects with kind, device, signer, at and signature."
+    )
+    next = serializers.CharField(
+        required=False, allow_null=True, help_text="In an answer: give it as `after` for more; null at the end."
+    )
+
+
+class StatementsTakenSerializer(serializers.Serializer[Any]):
+    taken = serializers.IntegerField(help_text="Believed and new here.")
+    known = serializers.IntegerField(help_text="Known before, or older than what is known.")
+    refused = serializers.DictField(child=serializers.IntegerField(), help_text="By code: how many were left out.")
 
 
 class EnrolledSerializer(serializers.Serializer[Any]):
@@ -95,6 +136,9 @@ class AcceptedSerializer(serializers.Serializer[Any]):
     hash = serializers.RegexField(HEX_64)
     expected = serializers.IntegerField(help_text="The number to send next.")
     receipt = ReceiptSerializer(allow_null=True)
+    statements = serializers.ListField(
+        child=serializers.JSONField(), required=False, help_text="Signed statements about the batch's device."
+    )
 
 
 class EpochSerializer(serializers.Serializer[Any]):

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from sync_api.rest import description, recipients, views
+from sync_api.rest import description, outgoing, recipients, reconciliation, trust, views
 
 app_name = "sync_api"
 urlpatterns = [
@@ -10,6 +10,11 @@ urlpatterns = [
     path("batches", views.Batches.as_view(), name="batches"),
     path("devices/me", views.OwnDevice.as_view(), name="own-device"),
     path("recipients", recipients.Recipients.as_view(), name="recipients"),
+    path("visits", trust.Visits.as_view(), name="visits"),
+    path("statements", trust.Statements.as_view(), name="statements"),
+    path("manifest", reconciliation.DayManifest.as_view(), name="manifest"),
+    path("outgoing", outgoing.Outgoing.as_view(), name="outgoing"),
+    path("outgoing/<str:epoch>/<int:number>", outgoing.OutgoingContent.as_view(), name="outgoing-content"),
     path("server", views.Server.as_view(), name="server"),
     path("schema/", description.Description.as_view(), name="schema"),
     path("schema/page/", description.page, name="schema-page"),

@@ -21,7 +21,7 @@ from audit.models import Device
 from sync_api import conf
 from sync_api.enrolment.registration import enrol_device, server_identity
 from sync_api.enrolment.requests import read_request
-from sync_api.exceptions import MalformedEnvelope
+from sync_api.exceptions import DeviceUnknown, MalformedEnvelope, NotEnrolled
 from sync_api.failpoints import failpoint
 from sync_api.inbox import head_receipt
 from sync_api.models import IncomingEpoch, ParkedUnit
@@ -37,6 +37,8 @@ from sync_api.rest.serializers import (
     ProblemSerializer,
     ServerSerializer,
 )
+from sync_api.trust import own_certificate
+from sync_api.trust.visits import new_nonce
 
 
 def problem_answers(*statuses: int) -> dict[Any, Any]:
@@ -143,7 +145,7 @@ class OwnDevice(SyncView):
     def get(self, request: Request) -> Response:
         """Heads and receipts per epoch, how far it is applied, and how much is set aside."""
         alias = conf.server_alias()
-        device: Any = request.user
+        device = registered(request)
         seen(device)
         parked = ParkedUnit.objects.using(alias).filter(device=device, state=ParkedUnit.State.PARKED).count()
         epochs = IncomingEpoch.objects.using(alias).filter(device=device).order_by("ordinal")
@@ -158,15 +160,23 @@ class OwnDevice(SyncView):
 
 
 class Server(SyncView):
-    """Who this server is."""
+    """Which installation this is."""
 
     authentication_classes = []
     permission_classes = [AllowAny]
 
     @extend_schema(operation_id="server", responses={200: ServerSerializer})
     def get(self, request: Request) -> Response:
-        """The server's name, public key and clock."""
-        return Response({**server_identity(conf.server_alias()), "time": timezone.now().isoformat()})
+        """Its name, public key, role, certificate and clock, and a nonce for a visit."""
+        alias = conf.server_alias()
+        body = {
+            **server_identity(alias),
+            "role": conf.alias_settings(alias).role,
+            "certificate": certificate_or_none(alias),
+            "time": timezone.now().isoformat(),
+            "nonce": new_nonce(alias),
+        }
+        return Response(body, headers={"Cache-Control": "no-store"})
 
 
 @extend_schema(exclude=True)
@@ -178,6 +188,22 @@ class Nothing(SyncView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound("There is nothing at this address.")
+
+
+def certificate_or_none(alias: str) -> dict[str, Any] | None:
+    """This installation's certificate; None before it enrolled."""
+    try:
+        return own_certificate(alias)
+    except NotEnrolled:
+        return None
+
+
+def registered(request: Request) -> Device:
+    """The asking device as it is registered here; a visitor of a relay is not. Raises DeviceUnknown."""
+    device: Any = request.user
+    if not isinstance(device, Device):
+        raise DeviceUnknown(device=device.name)
+    return device
 
 
 def epoch_facts(alias: str, device: Device, epoch: IncomingEpoch) -> dict[str, Any]:
@@ -192,8 +218,13 @@ def epoch_facts(alias: str, device: Device, epoch: IncomingEpoch) -> dict[str, A
     }
 
 
-def seen(device: Device) -> None:
-    """Note that the device was here; skipped while a consumer holds its row. Opens its own transaction."""
+def seen(device: Any) -> None:
+    """Note that the device was here, if it is registered; skipped while a consumer holds its row.
+
+    Opens its own transaction.
+    """
+    if not isinstance(device, Device):
+        return
     alias = conf.server_alias()
     free = Device.objects.using(alias).select_for_update(skip_locked=True, no_key=True).filter(pk=device.pk)
     with transaction.atomic(using=alias):

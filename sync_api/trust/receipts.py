@@ -37,25 +37,31 @@ def sign_receipt(
 
 
 def receipts_for(
-    alias: str, devices: Iterable[str] | None = None, *, kinds: Iterable[str] = ("held", "applied")
+    alias: str,
+    devices: Iterable[str] | None = None,
+    *,
+    kinds: Iterable[str] = ("held", "applied"),
+    epoch: str = "",
 ) -> list[dict[str, Any]]:
-    """Receipts of every epoch of these devices (None: of all), in the order of device and epoch."""
+    """Receipts of every epoch (or of one) of these devices (None: of all), in the order of device and epoch."""
     epochs = IncomingEpoch.objects.using(alias).select_related("device").filter(head_number__gt=0)
     if devices is not None:
         epochs = epochs.filter(device__name__in=list(devices))
+    if epoch:
+        epochs = epochs.filter(epoch=epoch)
     found = list(epochs.order_by("device__name", "ordinal"))
     batches = batches_at(alias, found)
     wanted = set(kinds)
     receipts: list[dict[str, Any]] = []
     parked = parked_counts(alias, found) if "applied" in wanted else Counter[int]()
-    for epoch in found:
-        head = batches.get((epoch.pk, epoch.head_number))
+    for one in found:
+        head = batches.get((one.pk, one.head_number))
         if "held" in wanted and head is not None:
-            receipts.append(batch_receipt(alias, "held", epoch, head, head.received_at))
-        last = batches.get((epoch.pk, epoch.consumed_number))
+            receipts.append(batch_receipt(alias, "held", one, head, head.received_at))
+        last = batches.get((one.pk, one.consumed_number))
         if "applied" in wanted and last is not None:
-            more = {"parked": parked[epoch.device_id], "preserved": preserved_in(alias, epoch)}
-            receipts.append(batch_receipt(alias, "applied", epoch, last, last.consumed_at or last.received_at, **more))
+            more = {"parked": parked[one.device_id], "preserved": preserved_in(alias, one)}
+            receipts.append(batch_receipt(alias, "applied", one, last, last.consumed_at or last.received_at, **more))
     return receipts
 
 

@@ -1,0 +1,74 @@
+"""What is handed on, in portions that one answer can hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from sync_api.conf import limit
+from sync_api.models import IncomingEpoch, Statement
+from sync_api.trust.making import statements_for
+from sync_api.trust.receipts import receipts_for
+from sync_api.wire.certificates import canonical
+
+DEVICES_AT_ONCE = 50
+ANSWERED = ("held", "applied", "durable", "revocation")
+ANSWERED_MAX = 50
+PAGE_BYTES_MAX = 2 * 1024 * 1024
+
+
+def page_of_statements(
+    alias: str, devices: Iterable[str] | None, *, after: str
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Statements about the devices named after `after`, and the last name given when there are more.
+
+    Whole devices within SYNC_STATEMENTS_PER_REQUEST_MAX and two megabytes; of one that has more alone, the newest.
+    """
+    most = int(limit("SYNC_STATEMENTS_PER_REQUEST_MAX"))
+    names = sorted(name for name in (known_devices(alias) if devices is None else set(devices)) if name > after)
+    page: list[dict[str, Any]] = []
+    size, last = 0, after
+    for start in range(0, len(names), DEVICES_AT_ONCE):
+        some = names[start : start + DEVICES_AT_ONCE]
+        for name, statements in by_device(statements_for(alias, some), some).items():
+            told = within_bytes(statements[-most:])
+            size += sum(len(canonical(statement)) for statement in told)
+            if page and (len(page) + len(told) > most or size > PAGE_BYTES_MAX):
+                return page, last
+            page += told
+            last = name
+    return page, None
+
+
+def by_device(statements: list[dict[str, Any]], names: list[str]) -> dict[str, list[dict[str, Any]]]:
+    found = defaultdict(list)
+    for statement in statements:
+        found[statement["device"]].append(statement)
+    return {name: found[name] for name in names}
+
+
+def within_bytes(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last ones that fit a page."""
+    size, kept = 0, []
+    for statement in reversed(statements):
+        size += len(canonical(statement))
+        if size > PAGE_BYTES_MAX:
+            break
+        kept.append(statement)
+    return kept[::-1]
+
+
+def known_devices(alias: str) -> set[str]:
+    """Names of all devices of which something can be said here."""
+    told = set(Statement.objects.using(alias).order_by().values_list("device", flat=True).distinct())
+    return told | set(IncomingEpoch.objects.using(alias).order_by().values_list("device__name", flat=True).distinct())
+
+
+def answer_statements(alias: str, device: str, epoch: str) -> list[dict[str, Any]]:
+    """What the answer to a batch tells its device besides the receipt: how far this server applied its epoch, and
+    what is kept of others' receipts and of revocations. Custody and heartbeats are asked for."""
+    own = receipts_for(alias, [device], kinds=["applied"], epoch=epoch)
+    stored = Statement.objects.using(alias).filter(device=device, kind__in=ANSWERED).order_by("-id")
+    others = list(stored.values_list("facts", flat=True)[:ANSWERED_MAX])
+    return [*own, *reversed(others)]
