@@ -1,4 +1,4 @@
-"""Driver and researcher reconcile before leaving: the laptop's signed list of a day's records against what came here."""
+"""Driver and researcher reconcile before leaving: the laptop's signed list of a day's records, and what came here."""
 
 from sync_api.reconciliation.comparing import Comparison, compare
 from sync_api.reconciliation.inspecting import InspectReport, inspect

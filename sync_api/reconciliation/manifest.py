@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -38,6 +39,7 @@ from sync_api.wire.opening import Opener
 from sync_api.wire.sealed_payloads import Group, Place, is_sealed_header, new_group, seal_content
 
 MANIFEST = b"syncserver-manifest-1\0"
+MANIFEST_TYPE = "application/vnd.syncserver.manifest"
 FORMAT = 1
 SEALED_FIELDS = ["pk", "record"]
 """The fields of a sealed record, as if it were a row: its key, and the whole."""
@@ -169,6 +171,15 @@ def sealed_groups(alias: str, place: Place, labels: list[str]) -> dict[int, Grou
 
 
 # --- on the relay --------------------------------------------------------------------------------------------
+
+
+def read_manifest_file(path: Path) -> bytes:
+    """At most as much as a manifest may have. Raises ManifestInvalid."""
+    try:
+        with path.open("rb") as file:
+            return file.read(int(limit("SYNC_MANIFEST_BYTES_MAX")) + 1)
+    except OSError as error:
+        raise ManifestInvalid(what=f"{path.name} could not be read ({error.strerror})") from error
 
 
 def check_manifest(alias: str, content: bytes) -> Manifest:
