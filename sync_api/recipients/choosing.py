@@ -1,7 +1,7 @@
 """Which models are sealed, and to whom: `SYNC_SEALED_MODELS = {"study.visit": ["server-1", "inspector-1"]}`.
 
 "*" speaks for every model without an entry of its own, an empty list for a model that is not sealed. The table of a
-many-to-many field goes with the model that declares it.
+many-to-many field goes with the model that declares it. Marks are never sealed: they hold counts, hashes and keys.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from django.conf import settings
 
 from sync_api.exceptions import SealedModelsInvalid
 from sync_api.schema.describe import is_synced
+from sync_api.wire.marks import MARK_LABEL
 
 EVERY = "*"
 
@@ -42,6 +43,8 @@ def checked_entry(entry: tuple[Any, Any]) -> tuple[str, tuple[str, ...]]:
 
 def names_for(label: str, chosen: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     """To whom the payloads of one model are sealed; nobody: not sealed."""
+    if label == MARK_LABEL:
+        return ()
     for candidate in (label, declaring(label), EVERY):
         if candidate in chosen:
             return chosen[candidate]
