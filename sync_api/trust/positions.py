@@ -15,6 +15,7 @@ from sync_api.trust.verifying import Signer
 
 HELD = "held"
 HELD_RELAY = "held_relay"
+MARKS = {HELD: "is_consumed_server", HELD_RELAY: "is_consumed_middleman"}
 SAVED_AT_ONCE = 500
 
 
@@ -32,8 +33,17 @@ def own_receipt(alias: str, device: LocalDevice, receipt: dict[str, Any], signer
         elif "first" in receipt and signer.name != device.server_name:
             held_by_relay(alias, device, receipt)
         move_target(alias, device, receipt)
-    elif is_home and receipt["epoch"] == device.epoch:
-        member = f"{receipt['kind']}_number"
+    elif is_home:
+        settled_at_home(alias, device, receipt)
+
+
+def settled_at_home(alias: str, device: LocalDevice, receipt: dict[str, Any]) -> None:
+    """The home server's `applied` or `durable`: on each batch, and for the present epoch as a number."""
+    kind = receipt["kind"]
+    short = {name: receipt[name] for name in ("kind", "number", "signer", "at")}
+    note(alias, device, receipt, kind, first=1, kept=short if kind == "applied" else receipt)
+    if receipt["epoch"] == device.epoch:
+        member = f"{kind}_number"
         rows = LocalDevice.objects.using(alias).filter(pk=device.pk, **{f"{member}__lt": receipt["number"]})
         rows.update(**{member: receipt["number"]})
 
@@ -63,18 +73,20 @@ def check_hash(alias: str, device: LocalDevice, receipt: dict[str, Any]) -> None
 
 
 def held_by_home(alias: str, device: LocalDevice, receipt: dict[str, Any]) -> None:
-    note(alias, device, receipt, HELD, first=1)
+    note(alias, device, receipt, HELD, first=1, kept=receipt)
     LocalDevice.objects.using(alias).filter(
         pk=device.pk, epoch=receipt["epoch"], acknowledged_number__lt=receipt["number"]
     ).update(acknowledged_number=receipt["number"])
 
 
 def held_by_relay(alias: str, device: LocalDevice, receipt: dict[str, Any]) -> None:
-    note(alias, device, receipt, HELD_RELAY, first=receipt["first"])
+    note(alias, device, receipt, HELD_RELAY, first=receipt["first"], kept=receipt)
 
 
-def note(alias: str, device: LocalDevice, receipt: dict[str, Any], name: str, *, first: int) -> None:
-    """The receipt on each batch that has none of that name, and the mark on these batches' transactions."""
+def note(
+    alias: str, device: LocalDevice, receipt: dict[str, Any], name: str, *, first: int, kept: dict[str, Any]
+) -> None:
+    """`kept` on each batch that has nothing of that name, and for `held` the mark on these batches' transactions."""
     batches = OutgoingBatch.objects.using(alias).filter(
         device=device, epoch=receipt["epoch"], number__gte=first, number__lte=receipt["number"]
     )
@@ -82,8 +94,10 @@ def note(alias: str, device: LocalDevice, receipt: dict[str, Any], name: str, *,
     if not fresh:
         return
     for batch in fresh:
-        batch.receipts = {**batch.receipts, name: receipt}
+        batch.receipts = {**batch.receipts, name: kept}
     OutgoingBatch.objects.using(alias).bulk_update(fresh, ["receipts"], batch_size=SAVED_AT_ONCE)
+    if name not in MARKS:
+        return
     ends = batches.filter(pk__in=[batch.pk for batch in fresh]).aggregate(first=Min("first_id"), last=Max("last_id"))
     sent = OutgoingTransaction.objects.using(alias).filter(
         id__gte=ends["first"],
@@ -93,7 +107,7 @@ def note(alias: str, device: LocalDevice, receipt: dict[str, Any], name: str, *,
         batch_number__gte=first,
         batch_number__lte=receipt["number"],
     )
-    sent.update(**{"is_consumed_server" if name == HELD else "is_consumed_middleman": True})
+    sent.update(**{MARKS[name]: True})
 
 
 def move_target(alias: str, device: LocalDevice, receipt: dict[str, Any]) -> None:
