@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from audit.mirror.tables import MirrorTable
 
 Key: TypeAlias = int | str
-Action: TypeAlias = Literal["I", "U", "D", "B"]
+Action: TypeAlias = Literal["I", "U", "D", "B", "A"]
 
 
 class Stamp(NamedTuple):
@@ -25,7 +25,7 @@ class Stamp(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One change of one record: I insert, U update, D delete, B insert of a baseline.
+    """One change of one record: I insert, U update, D delete, B insert of a baseline, A baseline taken as it is.
 
     `key` is an int, or text (a UUID as 32 hex digits). `values` are database parameters of `table.columns`,
     in that order, for the database it will be written to; a delete's are not looked at.

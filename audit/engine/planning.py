@@ -109,6 +109,12 @@ class TablePlan:
         self.identical += 1
         return None
 
+    def accepted(self, change: Change) -> str | None:
+        """A baseline that an operator took: the record's next version, whatever is there."""
+        head, existing = self.heads.get(change.key), self.existing.get(change.key)
+        is_there = head[0] is not None if head is not None else existing is not None and existing.pk is not None
+        return self.update(change) if is_there else self.insert(change)
+
     def end(self, change: Change, *, successor: int) -> tuple[int, int] | None:
         """Close the record's last version: (predecessor as in Version, moment); None without one."""
         stamp = change.stamp
@@ -137,7 +143,13 @@ class Plan(NamedTuple):
     """The latest captured moment of the changes, in microseconds; 0 without changes."""
 
 
-DO = {"I": TablePlan.insert, "U": TablePlan.update, "D": TablePlan.delete, "B": TablePlan.baseline}
+DO = {
+    "I": TablePlan.insert,
+    "U": TablePlan.update,
+    "D": TablePlan.delete,
+    "B": TablePlan.baseline,
+    "A": TablePlan.accepted,
+}
 
 
 def plan(changes: Iterable[Change], current: Current) -> Plan:

@@ -23,9 +23,9 @@ from sync_api.capture.install import captured_tables, local_device
 from sync_api.capture.reconcile import Missed, lock_against_writers, record, unit_id
 from sync_api.conf import alias_settings
 from sync_api.models import LocalDevice
+from sync_api.models.outgoing import BASELINE_REASON
 
 CHUNK = 2_000
-REASON = "baseline"
 OUTGOING = "sync_api_outgoingtransaction"
 
 
@@ -86,7 +86,13 @@ def write_chunk(alias: str, captured: Captured, logged: Logged) -> int | None:
         unknown: list[tuple[str, str, str | None]] = [("I", key, payload) for key, payload in rows if key not in known]
         if rows:
             record(
-                alias, captured, device, Missed(label, unknown), unit=unit_id(alias), reason=REASON, is_baseline=True
+                alias,
+                captured,
+                device,
+                Missed(label, unknown),
+                unit=unit_id(alias),
+                reason=BASELINE_REASON,
+                is_baseline=True,
             )
             state["after"] = rows[-1][0]
         else:

@@ -10,6 +10,10 @@ from sync_api.models.local import CaptureSchema, LocalDevice
 from sync_api.router.querysets import OutgoingTransactionQuerySet
 
 
+BASELINE_REASON = "baseline"
+"""The reason of a baseline's own rows, each of which is a unit by itself when sealed."""
+
+
 class Action(models.TextChoices):
     INSERT = "I", "insert"
     UPDATE = "U", "update"

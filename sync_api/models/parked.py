@@ -33,6 +33,8 @@ class ParkedUnit(models.Model):
     parked_at = models.DateTimeField(default=timezone.now)
     last_tried_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.CharField(max_length=150, blank=True, help_text="Of a baseline that differs: who took it.")
+    accepted_reason = models.TextField(blank=True)
     ignored_by = models.CharField(max_length=150, blank=True)
     ignored_reason = models.TextField(blank=True)
 

@@ -14,6 +14,7 @@ from sync_api.conf import alias_settings, app_version
 from sync_api.exceptions import EnvelopeTooLarge, NoLocalDevice, NothingKnownOfSchema, RecordTooLarge
 from sync_api.failpoints import failpoint
 from sync_api.models import CaptureSchema, LocalDevice, OutgoingBatch
+from sync_api.models.outgoing import BASELINE_REASON
 from sync_api.sealing.payloads import seal_payloads
 from sync_api.sealing.pending import Row, pending_rows, record_of
 from sync_api.transactions import immediate
@@ -134,6 +135,7 @@ def header_and_lines(
 ) -> tuple[dict[str, Any], list[bytes]]:
     """The header and the lines of one batch. The same rows on the same head give the same bytes."""
     effective_before = to_microseconds(device.effective_at)
+    rows = with_baselines_alone(rows)
     time, units = effective_end(rows, effective_before)
     schemas = list(dict.fromkeys(row.schema_id for row in rows))
     producers = list(dict.fromkeys(row.producer for row in rows))
@@ -167,6 +169,14 @@ def header_and_lines(
 def own_certificate(device: LocalDevice, keys: DeviceKeys) -> dict[str, Any]:
     """Before enrolment a device can only say its own key."""
     return {"device": device.name, "public_key": keys.public_hex}
+
+
+def with_baselines_alone(rows: list[Row]) -> list[Row]:
+    """Each row of a baseline is a unit by itself, though thousands were written at once: one that differs from the
+    server's is set aside alone."""
+    if not any(row.is_baseline for row in rows):
+        return rows
+    return [row._replace(unit=-row.id) if row.is_baseline and row.reason == BASELINE_REASON else row for row in rows]
 
 
 def effective_end(rows: list[Row], effective: int) -> tuple[int, int]:
