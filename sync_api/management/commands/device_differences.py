@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
 
 from sync_api.management.commands._common import add_database, add_json, plain_errors, to_json
 from sync_api.recovery import Differences, device_differences
@@ -31,6 +32,7 @@ class Command(BaseCommand):
                     "device": found.device,
                     "epoch": found.epoch,
                     "is_restored": found.is_restored,
+                    "at": timezone.now().isoformat(),
                     "missing_on_device": found.counts,
                     "keys": found.missing,
                     "differing": found.differing,
