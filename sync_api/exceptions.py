@@ -746,15 +746,6 @@ class TargetDiffers(SyncError):
         )
 
 
-class PushIncomplete(SyncError):
-    """Some targets did not get everything; the others did."""
-
-    code = "push_incomplete"
-
-    def __init__(self, *, problems: list[str]) -> None:
-        super().__init__(" ".join(problems))
-
-
 class PlainHttpRefused(SyncError):
     """A server's address without TLS that is not on this machine."""
 

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Max, QuerySet
 
 from sync_api.client.http import Server
+from sync_api.client.waiting import HELD, REFUSED, unsettled
 from sync_api.exceptions import BatchGone, DeviceRestored, NotTheServer, ReceiptInvalid, ServerRefused
 from sync_api.failpoints import failpoint
 from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
 from sync_api.transactions import immediate
+from sync_api.trust import take_statements
 from sync_api.wire.certificates import RECEIPT, is_signed_by
 
 if TYPE_CHECKING:
-    from sync_api.client.push import PushReport
+    from sync_api.client.push_report import PushReport
 
 BATCH_TYPE = "application/vnd.syncserver.batch"
-HELD = "held"
-REFUSED = "refused"
-"""In place of a receipt: the server's code for batches of an earlier epoch that it will not take. They stay here."""
-EPOCH_ENDED = frozenset({"batch_fork", "epoch_closed", "sequence_mismatch", "epoch_unknown"})
+EPOCH_ENDED = frozenset({"batch_fork", "device_revoked", "epoch_closed", "sequence_mismatch", "epoch_unknown"})
 """Refusals that end an epoch: for an earlier one the device goes on, its present one needs a new enrolment."""
 
 
@@ -46,8 +45,16 @@ class Deliverer:
             except ServerRefused as error:
                 if error.code not in EPOCH_ENDED or epoch == self.device.epoch:
                     raise
-                self._batches(epoch).filter(receipts={}).update(receipts={REFUSED: error.code})
+                self._mark_refused(epoch, error.code)
                 self.report.closed_epochs.append(epoch)
+
+    def _mark_refused(self, epoch: str, code: str) -> None:
+        """Note on an earlier epoch's batches that the server will not take them. Opens its own transaction."""
+        with immediate(self.alias):
+            refused = list(unsettled(self._batches(epoch)).only("pk", "receipts"))
+            for batch in refused:
+                batch.receipts = {**batch.receipts, REFUSED: code}
+            OutgoingBatch.objects.using(self.alias).bulk_update(refused, ["receipts"], batch_size=500)
 
     def send(self, batch: OutgoingBatch) -> None:
         """Send one batch and keep its receipt; where the server lacks earlier ones, send those first."""
@@ -80,6 +87,7 @@ class Deliverer:
         self._check_copy(held)
         self.report.applied_number = own.get("consumed_number", 0)
         self.report.parked = body.get("parked")
+        self.take([receipt for one in held.values() for receipt in one.get("receipts") or []])
         LocalDevice.objects.using(self.alias).filter(pk=self.device.pk).update(
             applied_number=self.report.applied_number
         )
@@ -117,9 +125,9 @@ class Deliverer:
         """Check the receipt and mark the batch's transactions. Opens its own transaction; may run twice."""
         receipt = checked_receipt(body.get("receipt"), self.device, batch)
         with immediate(self.alias):
-            OutgoingBatch.objects.using(self.alias).filter(pk=batch.pk).update(
-                receipts={**batch.receipts, HELD: receipt}
-            )
+            stored = OutgoingBatch.objects.using(self.alias).filter(pk=batch.pk)
+            known = stored.select_for_update().values_list("receipts", flat=True).get()
+            stored.update(receipts={**known, HELD: receipt})
             sent = OutgoingTransaction.objects.using(self.alias).filter(
                 id__gte=batch.first_id, id__lte=batch.last_id, device=self.device.name
             )
@@ -129,6 +137,15 @@ class Deliverer:
                 pk=self.device.pk, epoch=batch.epoch, acknowledged_number__lt=batch.number
             ).update(acknowledged_number=batch.number)
         failpoint("push.after_receipt")
+        self.take(body.get("statements"))
+        self._count(batch)
+
+    def take(self, statements: Any) -> None:
+        """Statements in an answer: what is to be believed of them has its effect. Opens its own transaction."""
+        if isinstance(statements, list) and statements:
+            take_statements(self.alias, statements, via=f"{self.report.server}, by push")
+
+    def _count(self, batch: OutgoingBatch) -> None:
         self.report.batches += 1
         self.report.transactions += batch.lines
         self.report.bytes += batch.size
@@ -145,12 +162,12 @@ class Deliverer:
 
     def _epochs(self) -> list[str]:
         """Epochs with batches that have no receipt, in order; the present one last."""
-        pending = OutgoingBatch.objects.using(self.alias).filter(device=self.device, receipts={})
+        pending = unsettled(OutgoingBatch.objects.using(self.alias).filter(device=self.device))
         found = list(dict.fromkeys(pending.order_by("id").values_list("epoch", flat=True)))
         return sorted(found, key=lambda epoch: epoch == self.device.epoch)
 
     def _unreceipted(self, epoch: str) -> Iterator[int]:
-        pending = self._batches(epoch).filter(receipts={}).order_by("number")
+        pending = unsettled(self._batches(epoch)).order_by("number")
         yield from list(pending.values_list("number", flat=True))
 
 

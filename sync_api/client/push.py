@@ -1,76 +1,140 @@
-"""Seals what is pending and sends it, batch by batch. May be cut anywhere and goes on from there.
+"""Seals what is pending and sends it, batch by batch, to every target. May be cut anywhere and goes on from there.
 
-A batch is marked as delivered only by the server's signed receipt, never by a mere sending. What was sealed is sent
-as it is stored; a batch that reached the server without its receipt reaching us is simply sent again.
+A batch is marked as delivered only by the receiver's signed receipt, never by a mere sending. What was sealed is sent
+as it is stored; a batch that reached the server without its receipt reaching us is simply sent again. One target's
+failure never keeps the others from getting theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from sync_api.client.deliver import Deliverer
+from sync_api.client.elsewhere import push_elsewhere
 from sync_api.client.http import Server
+from sync_api.client.push_report import PushReport, PushRun, TargetResult, report_facts
+from sync_api.client.targets import active_targets, ensure_home, is_open, note_failure, note_home, note_success
 from sync_api.conf import alias_settings
-from sync_api.exceptions import NoLocalDevice, NotEnrolled, ServerRefused
-from sync_api.models import LocalDevice, OutgoingBatch
-from sync_api.sealing import seal_next
+from sync_api.exceptions import NoLocalDevice, NotEnrolled, ServerRefused, SyncError
+from sync_api.models import LocalDevice, OutgoingBatch, PushTarget
+from sync_api.sealing import seal, seal_next
 from sync_api.wire.keys import TOKEN_FILE, device_folder
 
+__all__ = ["PushReport", "PushRun", "enrolled_device", "push", "push_to_targets", "read_token", "report_facts"]
 
-@dataclass(slots=True)
-class PushReport:
-    """What one push did. `applied_number` and `parked` are the server's word, known when nothing was to be sent."""
-
-    device: str
-    server: str
-    batches: int = 0
-    transactions: int = 0
-    bytes: int = 0
-    requests: int = 0
-    closed_epochs: list[str] = field(default_factory=list)
-    applied_number: int | None = None
-    parked: int | None = None
+Progress = Callable[[int], None]
 
 
 def push(
     alias: str,
     *,
     allow_http: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     transport: httpx.BaseTransport | None = None,
 ) -> PushReport:
-    """Send everything that this device has; `progress` is called with the transactions of each batch delivered.
+    """Send everything that this device has to its home server and to its other targets; the home server's report.
 
-    Refuses with CaptureBroken or BaselineMissing before anything is sent. Opens a transaction per batch, none while
-    it waits for the network. Two pushes at once do no harm.
+    `progress` is called with the transactions of each batch delivered. The home server is tried even when its circuit
+    is open. Refuses with CaptureBroken or BaselineMissing before anything is sent; raises what went wrong at the home
+    server, or in sealing, after the other targets were tried. What went wrong at another target is in the report's
+    `targets`. Opens a transaction per batch, none while it waits for the network. Two pushes at once do no harm.
+    """
+    run = push_to_targets(alias, by_hand=True, allow_http=allow_http, progress=progress, transport=transport)
+    home = run.home
+    assert home is not None, "an enrolled device has a home server"
+    for error in (home.error, run.error):
+        if error is not None:
+            raise error
+    home.report.targets = [result.facts for result in run.results]
+    return home.report
+
+
+def push_to_targets(
+    alias: str,
+    *,
+    target: str | None = None,
+    by_hand: bool = False,
+    allow_http: bool = False,
+    progress: Progress | None = None,
+    transport: httpx.BaseTransport | None = None,
+) -> PushRun:
+    """Push to every active target whose circuit is closed, or to the one called `target` whatever its circuit says.
+
+    `by_hand`: the home server is tried although its circuit is open. What goes wrong at a target is in its result, and
+    what cannot be sealed in the run's `error`; the rest goes on. Raises before anything is sent: NoLocalDevice,
+    NotEnrolled, PushTargetUnknown, CaptureBroken, BaselineMissing.
     """
     from sync_api.capture.verify import require_whole_capture
 
     device = enrolled_device(alias)
     require_whole_capture(alias)
-    report = PushReport(device.name, device.server_name)
+    ensure_home(alias, device)
+    run = PushRun()
+    for chosen in active_targets(alias, device, target):
+        report = PushReport(device.name, chosen.name)
+        result = TargetResult(chosen.name, chosen.kind, chosen.url, "sent", report)
+        run.results.append(result)
+        is_home = chosen.kind == PushTarget.Kind.HOME
+        if is_open(alias, chosen) and target is None and not (by_hand and is_home):
+            result.state = "skipped"
+            result.open_until = chosen.open_until.isoformat() if chosen.open_until else None
+            continue
+        tell = progress if progress is not None and not any(one.report.batches for one in run.results) else silent
+        try:
+            if is_home:
+                push_home(alias, device, run, report, tell, allow_http=allow_http, transport=transport)
+            else:
+                seal_rest(alias, device, run)
+                push_elsewhere(alias, device, chosen, report, tell, allow_http=allow_http, transport=transport)
+        except SyncError as error:
+            result.state, result.error = "failed", error
+            note_failure(alias, chosen, error)
+        else:
+            note_success(alias, chosen)
+        finally:
+            if is_home:
+                note_home(alias, chosen)
+    return run
+
+
+def silent(transactions: int) -> None:
+    """Nobody watches."""
+
+
+def push_home(
+    alias: str,
+    device: LocalDevice,
+    run: PushRun,
+    report: PushReport,
+    progress: Progress,
+    *,
+    allow_http: bool,
+    transport: httpx.BaseTransport | None,
+) -> None:
+    """Seal and send everything to the home server; with nothing to send, ask it once. What cannot be sealed is the
+    run's error, not the server's."""
     token = read_token(device)
     with Server(device.server_url, token=token, allow_http=allow_http, transport=transport) as server:
-        deliverer = Deliverer(alias, device, server, report, progress or (lambda transactions: None))
-        send_all(alias, deliverer)
-        if not report.requests and not server.requests:
-            deliverer.ask()
-        report.requests = server.requests
-    return report
+        try:
+            deliverer = Deliverer(alias, device, server, report, progress)
+            send_all(alias, deliverer, run)
+            if not server.requests:
+                deliverer.ask()
+        finally:
+            report.requests = server.requests
 
 
-def send_all(alias: str, deliverer: Deliverer) -> None:
+def send_all(alias: str, deliverer: Deliverer, run: PushRun) -> None:
     """Send what is stored and what is pending. A server that does not know the epoch which ours continues has lost
     it (restored from a backup): it gets that again first."""
     for may_recover in (True, False):
         try:
             deliverer.send_stored()
-            seal_and_send(alias, deliverer)
+            seal_and_send(alias, deliverer, run)
             return
         except ServerRefused as error:
             if error.code != "epoch_unknown" or not may_recover:
@@ -78,7 +142,7 @@ def send_all(alias: str, deliverer: Deliverer) -> None:
             deliverer.ask()
 
 
-def seal_and_send(alias: str, deliverer: Deliverer) -> None:
+def seal_and_send(alias: str, deliverer: Deliverer, run: PushRun) -> None:
     """Seal the next batch and keep the last receipt while the server takes a batch; the order of sending is that of
     sealing, and no batch leaves before the one ahead of it was answered.
 
@@ -86,13 +150,30 @@ def seal_and_send(alias: str, deliverer: Deliverer) -> None:
     """
     with ThreadPoolExecutor(max_workers=1) as network:
         on_its_way: tuple[OutgoingBatch, Future[dict[str, Any]]] | None = None
-        while (batch := seal_next(alias, deliverer.device.name)) is not None:
+        while (batch := seal_or_note(alias, deliverer.device, run)) is not None:
             answered = None if on_its_way is None else (on_its_way[0], on_its_way[1].result())
             on_its_way = batch, network.submit(deliverer.post, batch)
             if answered is not None:
                 deliverer.settle(*answered)
         if on_its_way is not None:
             deliverer.settle(on_its_way[0], on_its_way[1].result())
+
+
+def seal_or_note(alias: str, device: LocalDevice, run: PushRun) -> OutgoingBatch | None:
+    """The next batch; None when there is none, or when it cannot be sealed, which is noted as the run's error."""
+    try:
+        return seal_next(alias, device.name)
+    except SyncError as error:
+        run.error = error
+        return None
+
+
+def seal_rest(alias: str, device: LocalDevice, run: PushRun) -> None:
+    """Seal what the home server's turn has left, for the other targets."""
+    try:
+        seal(alias, device.name)
+    except SyncError as error:
+        run.error = error
 
 
 def enrolled_device(alias: str) -> LocalDevice:
@@ -110,8 +191,3 @@ def read_token(device: LocalDevice) -> str:
         return (device_folder(device.name) / TOKEN_FILE).read_text().strip()
     except FileNotFoundError as error:
         raise NotEnrolled(device=device.name) from error
-
-
-def report_facts(report: PushReport) -> dict[str, Any]:
-    """For `--json`."""
-    return {name: getattr(report, name) for name in PushReport.__slots__}

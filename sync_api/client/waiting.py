@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 
 from sync_api.conf import alias_settings
 from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
+
+HELD = "held"
+REFUSED = "refused"
+"""In place of a receipt: the server's code for batches of an earlier epoch that it will not take. They stay here."""
+
+
+def unsettled(batches: QuerySet[OutgoingBatch]) -> QuerySet[OutgoingBatch]:
+    """Those of the batches that the home server has neither receipted nor refused for ever."""
+    return batches.exclude(receipts__has_any_keys=[HELD, REFUSED])
 
 
 def waiting_transactions(alias: str) -> int:
     """Transactions captured here that no server has acknowledged."""
     name = alias_settings(alias).device
-    sealed = OutgoingBatch.objects.using(alias).filter(device__name=name, receipts={})
+    sealed = unsettled(OutgoingBatch.objects.using(alias).filter(device__name=name))
     return unsealed_transactions(alias, name) + (sealed.aggregate(lines=Sum("lines"))["lines"] or 0)
 
 
@@ -28,7 +37,7 @@ def device_status(alias: str) -> dict[str, Any] | None:
     device = LocalDevice.objects.using(alias).filter(name=name).first()
     if device is None:
         return None
-    unsent = OutgoingBatch.objects.using(alias).filter(device=device, receipts={})
+    unsent = unsettled(OutgoingBatch.objects.using(alias).filter(device=device))
     totals = unsent.aggregate(batches=Count("pk"), lines=Sum("lines"))
     return {
         "device": device.name,

@@ -1,4 +1,4 @@
-"""On a device: seal what is pending and send it to the server."""
+"""On a device: seal what is pending and send it to every target."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from sync_api.client import PushReport, push
-from sync_api.client.push import report_facts
+from sync_api.client import PushReport, PushRun, push_to_targets
+from sync_api.client.push_report import TargetResult, report_facts
 from sync_api.client.waiting import waiting_transactions
 from sync_api.management.commands._common import add_database, add_json, plain_errors, to_json
 
@@ -19,6 +19,7 @@ class Command(BaseCommand):
     help = "Send everything that waits on this device. May be stopped anywhere; the next run goes on from there."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--target", metavar="NAME", help="Only this target, also when it failed and is left alone.")
         parser.add_argument("--allow-http", action="store_true", help="Allow http:// to another machine.")
         add_database(parser)
         add_json(parser)
@@ -26,8 +27,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> str:
         alias = options["database"]
         with plain_errors(), self.progress(alias, quiet=options["json"]) as advance:
-            report = push(alias, allow_http=options["allow_http"], progress=advance)
-        return to_json(report_facts(report)) if options["json"] else sentence(report)
+            run = push_to_targets(alias, target=options["target"], allow_http=options["allow_http"], progress=advance)
+        text = to_json(run_facts(run)) if options["json"] else "\n".join(map(sentence, delivered(run)))
+        if run.problems:
+            if text:
+                self.stdout.write(text)
+            raise CommandError("\n".join(run.problems))
+        return text
 
     @contextmanager
     def progress(self, alias: str, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
@@ -44,7 +50,23 @@ class Command(BaseCommand):
             yield lambda transactions: bar.advance(task, transactions)
 
 
-def sentence(report: PushReport) -> str:
+def run_facts(run: PushRun) -> dict[str, Any]:
+    """The home server's report (with --target: that target's), and every target's part."""
+    first = run.home or run.results[0]
+    return {
+        **report_facts(first.report),
+        "targets": [result.facts for result in run.results],
+        "error": None if run.error is None else {"code": run.error.code, "text": str(run.error)},
+    }
+
+
+def delivered(run: PushRun) -> list[TargetResult]:
+    """Those with something to say beside their problem."""
+    return [result for result in run.results if result.state == "sent" or result.report.batches]
+
+
+def sentence(result: TargetResult) -> str:
+    report: PushReport = result.report
     if not report.batches:
         return f"Nothing was waiting on {report.device}; {report.server} has everything."
     done = f"Sent {report.transactions} transactions in {report.batches} batches to {report.server}."
