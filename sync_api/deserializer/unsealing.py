@@ -60,11 +60,9 @@ def write_opened(alias: str, opened: list[tuple[Content, int]]) -> None:
 
 
 def name_records(alias: str, batch: IncomingBatch, units: set[int]) -> None:
-    """Let the parked among these units hold back the records that they are now known to touch, and no others: what
-    waited behind them for want of that knowledge is tried again."""
+    """Let the parked among these units hold back the records that they are now known to touch, and no others."""
     parked = ParkedUnit.objects.using(alias).filter(batch=batch.pk, state=ParkedUnit.State.PARKED, unit__in=units)
     by_unit = {row.unit: row for row in parked}
-    ParkedUnit.objects.using(alias).filter(blocked_by__in=by_unit.values()).update(blocked_by=None)
     ParkedRecord.objects.using(alias).filter(parked_unit__in=by_unit.values()).delete()
     lines = IncomingTransaction.objects.using(alias).filter(batch=batch.pk, unit__in=by_unit).order_by("sequence")
     records = dict.fromkeys(
