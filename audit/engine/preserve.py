@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from django.db import connections
 
@@ -80,7 +81,7 @@ def take_era(
         f'UPDATE {name} AS m SET "_era" = %s, "_preserved_by" = %s, "_forcibly_preserved" = %s'
         f' WHERE m."_device" = %s AND m."_era" = %s'
     )
-    parameters = [era, committed_by, forcibly, device.pk, NOW]
+    parameters: list[Any] = [era, committed_by, forcibly, device.pk, NOW]
     if keys is not None:
         among, parameter = store.among_keys(table, keys)
         sql += f" AND m.{key} {among}"

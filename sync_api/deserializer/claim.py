@@ -14,7 +14,7 @@ from audit.engine import preserve_device
 from audit.mirror.columns import NOW
 from audit.models import Device, TableChanges
 from sync_api.failpoints import failpoint
-from sync_api.models import IncomingBatch, IncomingEpoch, ParkedUnit
+from sync_api.models import IncomingBatch, IncomingEpoch, IncomingEra, ParkedUnit
 from sync_api.transactions import immediate
 
 
@@ -76,6 +76,8 @@ def open_epoch(
         changes = preserve_device(alias, device, era, committed_by, True)
         earlier = IncomingEpoch.objects.using(alias).filter(device=device, era=NOW, ordinal__lt=epoch.ordinal)
         earlier.update(era=era)
+        eras = IncomingEra.objects.using(alias).filter(epoch__device=device, epoch__ordinal__lt=epoch.ordinal, era=NOW)
+        eras.update(era=era, ended_at=now)
     epoch.is_opened = True
     epoch.save(using=alias, update_fields=["is_opened"])
     return changes

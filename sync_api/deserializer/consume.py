@@ -13,11 +13,12 @@ from audit.models import Device
 from sync_api import conf
 from sync_api.collector import collector_paused
 from sync_api.deserializer.claim import Bound, claimed, devices_with_work, next_batch, open_epoch
+from sync_api.deserializer.ending import end_era, without_marks
 from sync_api.deserializer.lines import mark_consumed, pending_lines
 from sync_api.deserializer.parking import held_records, park
 from sync_api.deserializer.report import ConsumeReport, DeviceReport, sentence_of
 from sync_api.deserializer.retry import open_units, retry_device
-from sync_api.deserializer.settle import Work, settle
+from sync_api.deserializer.settle import settle, work_of
 from sync_api.deserializer.unsealing import unseal
 from sync_api.exceptions import DeviceNotRegistered
 from sync_api.models import IncomingBatch, IncomingEpoch
@@ -111,8 +112,14 @@ def consume_batch(
     unseal(alias, batch)
     lines = pending_lines(alias, batch.pk, until=sequence)
     work = work_of(alias, device, batch, committed_by=committed_by)
-    settled = settle(work, lines, held_records(alias, batch))
+    changing, marks = without_marks(lines)
+    settled = settle(work, changing, held_records(alias, batch, work.era))
     park(alias, device, batch, settled.waiting, settled.units, now=now)
+    for mark in marks:
+        ended = end_era(work, batch, mark, now=now)
+        park(alias, device, batch, ended.waiting, ended.units, now=now)
+        report.parked += len(ended.waiting)
+        report.add(ended.changes)
     mark_consumed(alias, batch.pk, now=now, until=sequence)
     if sequence is None or batch.first_sequence + batch.lines - 1 <= sequence:
         IncomingBatch.objects.using(alias).filter(pk=batch.pk).update(
@@ -128,11 +135,6 @@ def consume_batch(
 
 def is_beyond(until: Bound | None, batch: IncomingBatch) -> bool:
     return until is not None and (batch.epoch.ordinal, batch.number) > until[:2]
-
-
-def work_of(alias: str, device: Device, batch: IncomingBatch, *, committed_by: str) -> Work:
-    reference = f"{batch.epoch.epoch}/{batch.number}"
-    return Work(alias, device, batch.epoch.era, batch.header, reference, committed_by)
 
 
 def pending_count(alias: str, device: Device | str | None = None) -> int:

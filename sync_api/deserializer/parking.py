@@ -8,24 +8,25 @@ from datetime import datetime
 from django.db.models import Q
 
 from audit.models import Device
+from sync_api.deserializer.eras import batches_of_era
 from sync_api.deserializer.lines import mark_parked
+from sync_api.deserializer.troubles import SEALED
 from sync_api.deserializer.units import Head, Parked, Record, Units
 from sync_api.models import IncomingBatch, ParkedRecord, ParkedUnit
 
 PARKED = ParkedUnit.State.PARKED
 
 
-def held_records(alias: str, batch: IncomingBatch, *, before: bool = False) -> dict[Record, int]:
-    """The records that parked units of the batch's device and era hold back, with the id of the unit to blame.
+def held_records(alias: str, batch: IncomingBatch, era: str, *, before: bool = False) -> dict[Record, int]:
+    """The records that parked units of the batch's device and of this era hold back, with the id of the unit to blame.
 
     With `before`, only units of batches before this one: those that a retried unit has to wait for.
     """
-    parked = Q(
-        parked_unit__state=PARKED,
-        parked_unit__device=batch.epoch.device_id,
-        parked_unit__batch__epoch__era=batch.epoch.era,
-    )
-    rows = ParkedRecord.objects.using(alias).filter(parked)
+    units = ParkedUnit.objects.using(alias).filter(state=PARKED, device=batch.epoch.device_id)
+    batches = batches_of_era(alias, units, batch.epoch.device_id, era)
+    if not batches:
+        return {}
+    rows = ParkedRecord.objects.using(alias).filter(parked_unit__state=PARKED, parked_unit__batch__in=batches)
     if before:
         earlier_epoch = Q(parked_unit__batch__epoch__ordinal__lt=batch.epoch.ordinal)
         earlier = Q(parked_unit__batch__epoch=batch.epoch_id, parked_unit__batch__number__lt=batch.number)
@@ -79,8 +80,13 @@ def new_unit(
 def park_again(
     alias: str, batch: IncomingBatch, rows: Iterable[ParkedUnit], waiting: dict[int, Parked], *, now: datetime
 ) -> None:
-    """Note a retry in vain, with the cause as it is now. Call inside the retrying transaction."""
+    """Note a retry in vain, with the cause as it is now. Call inside the retrying transaction.
+
+    Behind a unit that was sealed, its whole model waited. Once it is opened, what waits for nothing else is tried.
+    """
     by_unit = {row.unit: row for row in rows if row.unit in waiting}
+    opened = [row for row in by_unit.values() if row.code in SEALED and waiting[row.unit].trouble.code not in SEALED]
+    ParkedUnit.objects.using(alias).filter(blocked_by__in=opened).update(blocked_by=None)
     for unit, row in by_unit.items():
         describe(row, waiting[unit], head_id(waiting[unit].head, by_unit))
         row.attempts += 1

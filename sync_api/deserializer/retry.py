@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import Error
@@ -12,10 +13,11 @@ from django.utils import timezone
 from audit.models import Device
 from sync_api import conf
 from sync_api.deserializer.claim import claimed
+from sync_api.deserializer.ending import end_era, without_marks
 from sync_api.deserializer.lines import mark_ignored, mark_released, parked_lines
 from sync_api.deserializer.parking import PARKED, held_records, park_again
 from sync_api.deserializer.report import DeviceReport, sentence_of
-from sync_api.deserializer.settle import Work, settle
+from sync_api.deserializer.settle import settle, work_of
 from sync_api.deserializer.unsealing import unseal
 from sync_api.exceptions import ParkedUnitUnknown, ReasonMissing
 from sync_api.models import IncomingBatch, ParkedUnit
@@ -106,18 +108,29 @@ def retry_batch(alias: str, device: Device, batch_id: int, report: DeviceReport,
     now = timezone.now()
     rows = {row.unit: row for row in units}
     batch = IncomingBatch.objects.using(alias).defer("content").select_related("epoch").get(pk=batch_id)
-    reference = f"{batch.epoch.epoch}/{batch.number}"
     unseal(alias, batch)
-    work = Work(alias, device, batch.epoch.era, batch.header, reference, committed_by)
-    settled = settle(work, parked_lines(alias, batch_id, list(rows)), held_records(alias, batch, before=True))
+    work = work_of(alias, device, batch, committed_by=committed_by)
+    lines, marks = without_marks(parked_lines(alias, batch_id, list(rows)))
+    settled = settle(work, lines, held_records(alias, batch, work.era, before=True))
     park_again(alias, batch, rows.values(), settled.waiting, now=now)
-    released = [unit for unit in rows if unit not in settled.waiting]
-    ParkedUnit.objects.using(alias).filter(batch=batch_id, unit__in=released).update(
+    ended = {mark.unit for mark in marks}
+    released = [unit for unit in rows if unit not in settled.waiting and unit not in ended]
+    release(alias, batch_id, released, report, now=now)
+    report.add(settled.changes)
+    for mark in marks:
+        end = end_era(work, batch, mark, now=now)
+        park_again(alias, batch, rows.values(), end.waiting, now=now)
+        release(alias, batch_id, [] if end.waiting else [mark.unit], report, now=now)
+        report.add(end.changes)
+
+
+def release(alias: str, batch_id: int, units: list[int], report: DeviceReport, *, now: datetime) -> None:
+    """Note that parked units of a batch were applied after all. Call inside the transaction that did."""
+    ParkedUnit.objects.using(alias).filter(batch=batch_id, unit__in=units).update(
         state=ParkedUnit.State.RELEASED, ended_at=now, blocked_by=None
     )
-    mark_released(alias, batch_id, released, now=now)
-    report.released += len(released)
-    report.add(settled.changes)
+    mark_released(alias, batch_id, units, now=now)
+    report.released += len(units)
 
 
 def retry_parked(

@@ -9,15 +9,17 @@ from typing import Any
 
 from django.db import DataError, Error, IntegrityError, InterfaceError, transaction
 
-from audit.engine import Change, Current, Key, Plan, load_current, plan, write
+from audit.engine import Change, Current, Key, Plan, carry_over, load_current, plan, write
 from audit.mirror.tables import MirrorTable
 from audit.models import Device, Source, TableChanges
 from sync_api.deserializer import troubles
 from sync_api.deserializer.decode import Decoded, decode_lines
+from sync_api.deserializer.eras import place_of
 from sync_api.deserializer.lines import Line
 from sync_api.deserializer.troubles import Trouble
 from sync_api.deserializer.units import Parked, Record, Units
 from sync_api.failpoints import failpoint
+from sync_api.models import IncomingBatch
 
 REFUSALS = (DataError, IntegrityError, InterfaceError)
 LIMIT_EXCEEDED = "54"
@@ -35,6 +37,15 @@ class Work:
     reference: str
     """`epoch/number`: the source that the mirror's versions name."""
     committed_by: str
+    earlier: tuple[str, ...] = ()
+    """Preserved eras that the era's records may come from: see `audit.engine.carry_over`."""
+
+
+def work_of(alias: str, device: Device, batch: IncomingBatch, *, committed_by: str) -> Work:
+    """The batch's work, in the era that its device gave it."""
+    place = place_of(alias, batch)
+    reference = f"{batch.epoch.epoch}/{batch.number}"
+    return Work(alias, device, place.era, batch.header, reference, committed_by, place.earlier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +124,19 @@ class Settlement:
 
     def load(self, numbers: Sequence[int]) -> Current:
         keys: defaultdict[MirrorTable, set[Key]] = defaultdict(set)
+        changed: defaultdict[MirrorTable, set[Key]] = defaultdict(set)
         compared = set()
         for change in self.of(numbers):
             keys[change.table].add(change.key)
+            if change.action != "I":
+                changed[change.table].add(change.key)
             if change.action == "B":
                 compared.add(change.table)
-        return load_current(self.work.alias, self.work.device.pk, keys, compared, era=self.work.era)
+        work = self.work
+        current = load_current(work.alias, work.device.pk, keys, compared, era=work.era)
+        if work.earlier:
+            carry_over(work.alias, work.device.pk, current, changed, compared, eras=work.earlier)
+        return current
 
     def write(self, made: Plan) -> list[TableChanges]:
         work = self.work

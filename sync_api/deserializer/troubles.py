@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+UNITS_LISTED_MAX = 20
 
 DEPLOY = "Deploy the study's version that has it (and run migrate), then consume again."
 DECIDE = "Correct the record on the device or the server, then `parked retry`, or `parked ignore` with a reason."
@@ -22,6 +25,9 @@ NEXT_STEPS: dict[str, str] = {
     "or read it where there is one. To go on without it, ignore this unit with a reason.",
     "payload_unreadable": "Put the device's software in order, ignore this unit with a reason, and save the record on "
     "the device again.",
+    "era_has_parked": "Settle the units it names (`parked show`); the mark then follows by itself.",
+    "era_differs": "Run reconcile_capture on the device, `finalize --abandon`, push, and finalize again; nothing is "
+    "removed there before.",
     "behind_parked": "Settle the unit it waits for; this one then follows by itself.",
 }
 
@@ -80,6 +86,18 @@ def refused_by_database(label: str, key: str, kind: str) -> Trouble:
 
 def behind_parked(label: str, key: str) -> Trouble:
     return Trouble("behind_parked", f"Waits behind the parked {label} {key}.")
+
+
+def era_has_parked(units: Sequence[int]) -> Trouble:
+    """`units` are the ids of the parked units that come before the mark."""
+    listed = ", ".join(map(str, units[:UNITS_LISTED_MAX])) + (", ..." if len(units) > UNITS_LISTED_MAX else "")
+    return Trouble("era_has_parked", f"Records cannot be preserved before the parked units {listed} are settled.")
+
+
+def era_differs(phrases: Sequence[str]) -> Trouble:
+    """`phrases` name models and counts, never values."""
+    listed = ", ".join(phrases[:UNITS_LISTED_MAX]) + (", ..." if len(phrases) > UNITS_LISTED_MAX else "")
+    return Trouble("era_differs", f"Nothing was preserved: the device's mark and what is here differ in {listed}.")
 
 
 def payload_sealed(label: str) -> Trouble:

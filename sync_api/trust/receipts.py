@@ -10,12 +10,10 @@ from typing import Any
 from django.db.models import F, Q
 
 from sync_api.conf import alias_settings
-from sync_api.models import IncomingBatch, IncomingEpoch, IncomingEra, ParkedUnit
+from sync_api.finalizing.outcomes import preserved_facts
+from sync_api.models import IncomingBatch, IncomingEpoch, ParkedUnit
 from sync_api.wire.keys import device_keys
 from sync_api.wire.statements import sign_statement
-
-MARKS_TOLD_MAX = 5
-"""An `applied` receipt tells of the last so many marks of its epoch."""
 
 
 def sign_receipt(
@@ -60,7 +58,7 @@ def receipts_for(
             receipts.append(batch_receipt(alias, "held", one, head, head.received_at))
         last = batches.get((one.pk, one.consumed_number))
         if "applied" in wanted and last is not None:
-            more = {"parked": parked[one.device_id], "preserved": preserved_in(alias, one)}
+            more = {"parked": parked[one.device_id], "preserved": preserved_facts(alias, one)}
             receipts.append(batch_receipt(alias, "applied", one, last, last.consumed_at or last.received_at, **more))
     return receipts
 
@@ -93,9 +91,3 @@ def parked_counts(alias: str, epochs: list[IncomingEpoch]) -> Counter[int]:
     devices = {epoch.device_id for epoch in epochs}
     units = ParkedUnit.objects.using(alias).filter(device__in=devices, state=ParkedUnit.State.PARKED)
     return Counter(units.values_list("device_id", flat=True))
-
-
-def preserved_in(alias: str, epoch: IncomingEpoch) -> dict[str, Any]:
-    """What the epoch's last marks found, by mark."""
-    eras = IncomingEra.objects.using(alias).filter(epoch=epoch).exclude(preserved=None).order_by("-ordinal")
-    return {era.mark_id: era.preserved for era in eras[:MARKS_TOLD_MAX]}

@@ -18,7 +18,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -34,7 +34,8 @@ MARK_DESCRIPTION: dict[str, Any] = {
 HEX = frozenset("0123456789abcdef")
 
 
-class Content(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Content:
     """The records of one model: how many, their hash, and their keys where they were chosen."""
 
     count: int

@@ -1,0 +1,63 @@
+"""The mirror's era of a batch's units: its device numbers eras, the server knows when each of them ended."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
+
+from audit.mirror.columns import NOW
+from sync_api.models import IncomingBatch, IncomingEpoch, IncomingEra, ParkedUnit
+
+
+class Place(NamedTuple):
+    """The era that a batch's units belong to, and the preserved eras that their records may come from, latest first."""
+
+    era: str
+    earlier: tuple[str, ...]
+
+
+def ordinal_of(batch: IncomingBatch) -> int:
+    """The era's number on the device."""
+    return int(batch.header.get("era", 0))
+
+
+def place_of(alias: str, batch: IncomingBatch) -> Place:
+    """Units that are released late land in their own era, whatever ended since."""
+    epochs = continued_epochs(alias, batch.epoch)
+    rows = IncomingEra.objects.using(alias).filter(epoch__in=epochs).order_by("-epoch__ordinal", "-ordinal")
+    own = ordinal_of(batch)
+    era, earlier = batch.epoch.era, []
+    for epoch_id, ordinal, text, preserved in rows.values_list("epoch_id", "ordinal", "era", "preserved"):
+        is_own_epoch = epoch_id == batch.epoch_id
+        if is_own_epoch and ordinal == own:
+            era = text
+        elif is_own_epoch and ordinal > own:
+            continue
+        earlier += [text, *(told["era"] for told in reversed(preserved or []) if told["era"])]
+    return Place(era, tuple(text for text in dict.fromkeys(earlier) if text not in (NOW, era)))
+
+
+def continued_epochs(alias: str, epoch: IncomingEpoch) -> list[int]:
+    """The epoch, and those that it continues: a device's records go on from one to the next."""
+    if epoch.began.get("kind") != "continues":
+        return [epoch.pk]
+    earlier = IncomingEpoch.objects.using(alias).filter(device=epoch.device_id, ordinal__lt=epoch.ordinal)
+    known = {one.epoch: one for one in earlier}
+    chain = [epoch.pk]
+    before = known.pop(epoch.began["epoch"], None)
+    while before is not None:
+        chain.append(before.pk)
+        before = known.pop(before.began.get("epoch", ""), None)
+    return chain
+
+
+def batches_of_era(alias: str, units: QuerySet[ParkedUnit], device_id: int, era: str) -> list[int]:
+    """Ids of those batches of the device that have some of the parked `units`, and are of this era."""
+    columns = ("batch_id", "batch__epoch_id", "batch__epoch__era", "batch__header__era")
+    batches: list[tuple[Any, ...]] = list(units.order_by().values_list(*columns).distinct())
+    if not batches:
+        return []
+    rows = IncomingEra.objects.using(alias).filter(epoch__device=device_id).values_list("epoch_id", "ordinal", "era")
+    texts = {(epoch_id, ordinal): text for epoch_id, ordinal, text in rows}
+    return [pk for pk, epoch_id, text, ordinal in batches if texts.get((epoch_id, ordinal or 0), text) == era]
