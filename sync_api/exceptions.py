@@ -269,6 +269,18 @@ class ReceiptInvalid(SyncError):
         )
 
 
+class KeyFolderUnusable(SyncError):
+    """The folder of the keys cannot be read or written."""
+
+    code = "key_folder_unusable"
+
+    def __init__(self, *, folder: str, what: str) -> None:
+        super().__init__(
+            f"The folder of the keys, {folder}, cannot be used: {what}. Let the user that runs this program own it "
+            "(and nobody else read it), or set SYNC_KEY_DIR to another folder and move the keys there."
+        )
+
+
 class KeyMissing(SyncError):
     """The device has no key yet."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from dataclasses import dataclass
@@ -15,13 +16,17 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from filelock import FileLock
 
 from sync_api.conf import key_directory
+from sync_api.exceptions import KeyFolderUnusable
 
 KEY_FILE = "private_key.pem"
 SALT_FILE = "salt_key"
 TOKEN_FILE = "token"  # noqa: S105 - a file's name
 SALT_KEY_BYTES = 32
+LOCK_SECONDS_MAX = 10.0
+NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,10 @@ class DeviceKeys:
 def device_folder(device: str) -> Path:
     """The folder of one device's secrets, made with mode 0700."""
     folder = key_directory() / device
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyFolderUnusable(folder=str(folder), what=error.strerror or type(error).__name__) from error
     return folder
 
 
@@ -51,11 +59,14 @@ def device_keys(device: str) -> DeviceKeys:
     folder = device_folder(device)
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    stored = read_or_create(folder / KEY_FILE, pem)
+    try:
+        stored = read_or_create(folder / KEY_FILE, pem)
+        salt = read_or_create(folder / SALT_FILE, secrets.token_bytes(SALT_KEY_BYTES).hex().encode())
+    except OSError as error:
+        raise KeyFolderUnusable(folder=str(folder), what=error.strerror or type(error).__name__) from error
     loaded = load_pem_private_key(stored, password=None)
     if not isinstance(loaded, Ed25519PrivateKey):
         raise TypeError(f"{folder / KEY_FILE} holds another kind of key than Ed25519.")
-    salt = read_or_create(folder / SALT_FILE, secrets.token_bytes(SALT_KEY_BYTES).hex().encode())
     return DeviceKeys(private=loaded, salt_key=bytes.fromhex(salt.decode().strip()))
 
 
@@ -66,12 +77,25 @@ def read_or_create(path: Path, content: bytes) -> bytes:
     except FileNotFoundError:
         temporary = write_private(path.with_name(f".{path.name}.{secrets.token_hex(8)}"), content)
         try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
+            put_in_place(temporary, path)
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
         return path.read_bytes()
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give the file its name unless one has it already, in one step. Where the file system knows no links (a stick's
+    FAT), under a lock."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS_MAX, mode=0o600):
+            if not path.exists():
+                os.replace(temporary, path)
 
 
 def write_private(path: Path, content: bytes) -> Path:
