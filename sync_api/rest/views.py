@@ -38,6 +38,7 @@ from sync_api.rest.serializers import (
     ServerSerializer,
 )
 from sync_api.trust import own_certificate
+from sync_api.trust.handing_on import settled_receipts
 from sync_api.trust.visits import new_nonce
 
 
@@ -208,13 +209,14 @@ def registered(request: Request) -> Device:
 
 def epoch_facts(alias: str, device: Device, epoch: IncomingEpoch) -> dict[str, Any]:
     receipt = head_receipt(alias, device, epoch)
+    settled = settled_receipts(alias, device.name, epoch.epoch)
     return {
         "epoch": epoch.epoch,
         "ordinal": epoch.ordinal,
         "head_number": epoch.head_number,
         "head_hash": epoch.head_hash,
         "consumed_number": epoch.consumed_number,
-        "receipts": [] if receipt is None else [receipt],
+        "receipts": [*([] if receipt is None else [receipt]), *settled],
     }
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sync_api.conf import limit
+from sync_api.conf import alias_settings, limit
 from sync_api.models import IncomingEpoch, Statement
 from sync_api.trust.making import statements_for
 from sync_api.trust.receipts import receipts_for
@@ -72,3 +72,12 @@ def answer_statements(alias: str, device: str, epoch: str) -> list[dict[str, Any
     stored = Statement.objects.using(alias).filter(device=device, kind__in=ANSWERED).order_by("-id")
     others = list(stored.values_list("facts", flat=True)[:ANSWERED_MAX])
     return [*own, *reversed(others)]
+
+
+def settled_receipts(alias: str, device: str, epoch: str) -> list[dict[str, Any]]:
+    """This server's own `applied` and `durable` for one epoch."""
+    marks = Statement.objects.using(alias).filter(
+        kind=Statement.Kind.DURABLE, device=device, epoch=epoch, signer=alias_settings(alias).device
+    )
+    own = receipts_for(alias, [device], kinds=["applied"], epoch=epoch)
+    return [*own, *marks.values_list("facts", flat=True)]

@@ -17,7 +17,8 @@ from tests.conftest import LAPTOPS, SERVERS
 
 EMPTIED = [
     *(models.ParkedRecord, models.ParkedUnit, models.Alarm, models.IncomingTransaction, models.IncomingBatch),
-    *(models.IncomingEpoch, models.EnrolmentCode, models.DeviceCredential, Device),
+    *(models.Statement, models.TrustedServer, models.Visit, models.PushTarget, models.CarriedBatch),
+    *(models.IncomingEra, models.IncomingEpoch, models.EnrolmentCode, models.DeviceCredential, Device),
     *(models.OutgoingBatch, models.OutgoingTransaction),
 ]
 
