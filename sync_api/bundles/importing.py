@@ -12,11 +12,13 @@ from sync_api.bundles.confirmation import confirmation_of
 from sync_api.bundles.manifest import Listed, Manifest
 from sync_api.bundles.reading import Opened, opened
 from sync_api.conf import alias_settings, limit
+from sync_api.enrolment.adoption import adopt
 from sync_api.exceptions import BundleIncomplete, BundleUntrusted, CertificateInvalid, SyncError
 from sync_api.failpoints import failpoint
 from sync_api.inbox import accept
 from sync_api.models import Bundle
 from sync_api.relay import carry
+from sync_api.transactions import immediate
 from sync_api.trust import check_issued, take_statements
 
 VIA = "bundle"
@@ -112,6 +114,7 @@ def take(alias: str, bundle: Opened) -> ImportReport:
     if alias_settings(alias).role not in ("server", "relay"):
         report.left = len(manifest.batches)
         return report
+    know_carrier(alias, manifest)
     blocked: set[tuple[str, str]] = set()
     for batch, content in bundle.batches():
         if (batch.device, batch.epoch) in blocked:
@@ -131,6 +134,15 @@ def take_riding(alias: str, bundle: Opened, report: ImportReport) -> None:
         taken = take_statements(alias, bundle.statements[begin : begin + at_once], via=f"{VIA} {report.exporter}")
         report.statements += taken.new + taken.known
         report.statements_refused += sum(taken.refused.values())
+
+
+def know_carrier(alias: str, manifest: Manifest) -> None:
+    """A relay or another server that brings others' batches is registered here by its certificate, as in a visit.
+
+    Opens its own transaction. DeviceNameTaken."""
+    if any(batch.device != manifest.exporter for batch in manifest.batches):
+        with immediate(alias):
+            adopt(alias, manifest.certificate)
 
 
 def store(alias: str, content: bytes, manifest: Manifest) -> str:

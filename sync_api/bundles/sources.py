@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import models
 from django.db.models import Min
 
+from sync_api.client.waiting import unsettled
 from sync_api.conf import alias_settings
 from sync_api.exceptions import BatchGone
 from sync_api.models import CarriedBatch, IncomingBatch, LocalDevice, OutgoingBatch, Statement, TrustedServer
@@ -56,7 +57,7 @@ def own_batches(alias: str, *, everything: bool = False) -> list[Source]:
     if device is None or not device.certificate:
         return []
     batches = OutgoingBatch.objects.using(alias).filter(device=device)
-    return stored_sources(batches if everything else batches.exclude(receipts__has_key="held"))
+    return stored_sources(batches if everything else unsettled(batches))
 
 
 def stored_sources(batches: models.QuerySet[OutgoingBatch]) -> list[Source]:

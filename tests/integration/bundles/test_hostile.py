@@ -66,6 +66,11 @@ def resigned(manifest: bytes, signer: str = LAPTOP, **changes: Any) -> bytes:
     return orjson.dumps(signed(BUNDLE, facts, device_keys(signer)), option=orjson.OPT_SORT_KEYS)
 
 
+def every(world: World) -> int:
+    """Reading asks no database: at every byte once, and with the second database now and then."""
+    return 1 if world.site == "server" else 53
+
+
 def unreadable(world: World, content: bytes) -> None:
     """The reader, which knows no database, refuses this file."""
     path = world.stick / "tried.zip"
@@ -77,7 +82,7 @@ def unreadable(world: World, content: bytes) -> None:
 def test_cut_off_at_any_byte_it_is_refused(world: World) -> None:
     world.batches(1)
     whole = world.bundle()
-    for length in range(len(whole)):
+    for length in range(0, len(whole), every(world)):
         unreadable(world, whole[:length])
     for length in range(0, len(whole), 211):
         refuses(world, whole[:length])
@@ -87,7 +92,7 @@ def test_cut_off_at_any_byte_it_is_refused(world: World) -> None:
 def test_with_any_byte_changed_it_is_refused(world: World) -> None:
     world.batches(1)
     whole = world.bundle()
-    for place in range(len(whole)):
+    for place in range(0, len(whole), every(world)):
         unreadable(world, whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
     for place in range(0, len(whole), 211):
         refuses(world, whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
