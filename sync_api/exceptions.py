@@ -825,6 +825,18 @@ class ServerRefused(SyncError):
         super().__init__(detail)
 
 
+class NotABaseline(SyncError):
+    """Only a baseline that differs can be accepted."""
+
+    code = "not_a_baseline"
+
+    def __init__(self, *, unit_id: int, code: str) -> None:
+        super().__init__(
+            f"Unit {unit_id} is parked for another cause ({code}) than a baseline that differs, so there is nothing to "
+            f"accept. See `parked show {unit_id}` for its next step."
+        )
+
+
 class ConsumeStopped(SyncError):
     """The database stopped consuming for some devices; what was committed before stays."""
 

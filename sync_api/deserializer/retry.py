@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from django.db import Error
 from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
+from audit.engine.changes import BASELINE_DIFFERS
 from audit.models import Device
 from sync_api import conf
 from sync_api.deserializer.claim import claimed
@@ -19,7 +21,7 @@ from sync_api.deserializer.parking import PARKED, held_records, park_again
 from sync_api.deserializer.report import DeviceReport, sentence_of
 from sync_api.deserializer.settle import settle, work_of
 from sync_api.deserializer.unsealing import unseal
-from sync_api.exceptions import ParkedUnitUnknown, ReasonMissing
+from sync_api.exceptions import NotABaseline, ParkedUnitUnknown, ReasonMissing
 from sync_api.models import IncomingBatch, ParkedUnit
 from sync_api.transactions import immediate
 
@@ -109,7 +111,8 @@ def retry_batch(alias: str, device: Device, batch_id: int, report: DeviceReport,
     rows = {row.unit: row for row in units}
     batch = IncomingBatch.objects.using(alias).defer("content").select_related("epoch").get(pk=batch_id)
     unseal(alias, batch)
-    work = work_of(alias, device, batch, committed_by=committed_by)
+    accepted = frozenset(unit for unit, row in rows.items() if row.accepted_by)
+    work = replace(work_of(alias, device, batch, committed_by=committed_by), accepted=accepted)
     lines, marks = without_marks(parked_lines(alias, batch_id, list(rows)))
     settled = settle(work, lines, held_records(alias, batch, work.era, before=True))
     park_again(alias, batch, rows.values(), settled.waiting, now=now)
@@ -204,6 +207,24 @@ def ignore(alias: str, unit_id: int, *, reason: str, ignored_by: str = "") -> li
     retry_device(alias, device_id, report, committed_by=conf.alias_settings(alias).device, only=FREED)
     report.parked_open = open_units(alias, device_id).count()
     return [report]
+
+
+def accept_baseline(alias: str, unit_id: int, *, reason: str, accepted_by: str = "") -> list[DeviceReport]:
+    """Take a parked baseline that differs as the record's next version, with a reason; the server's stays in the
+    history. Who took it, when and why stays with the unit. Opens its own transactions. ParkedUnitUnknown,
+    ReasonMissing, NotABaseline."""
+    if not reason.strip():
+        raise ReasonMissing(unit_id=unit_id)
+    accepted_by = accepted_by or conf.alias_settings(alias).device
+    with immediate(alias):
+        device_id = find_unit(alias, unit_id).device_id
+        Device.objects.using(alias).select_for_update(no_key=True).get(pk=device_id)
+        unit = find_unit(alias, unit_id)
+        if unit.code != BASELINE_DIFFERS:
+            raise NotABaseline(unit_id=unit_id, code=unit.code)
+        unit.accepted_by, unit.accepted_reason = accepted_by, reason.strip()
+        unit.save(using=alias, update_fields=["accepted_by", "accepted_reason"])
+    return retry_parked(alias, unit_id, committed_by=accepted_by)
 
 
 def find_unit(alias: str, unit_id: int) -> ParkedUnit:

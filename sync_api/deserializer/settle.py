@@ -39,6 +39,8 @@ class Work:
     committed_by: str
     earlier: tuple[str, ...] = ()
     """Preserved eras that the era's records may come from: see `audit.engine.carry_over`."""
+    accepted: frozenset[int] = frozenset()
+    """Units whose baselines an operator took as they are."""
 
 
 def work_of(alias: str, device: Device, batch: IncomingBatch, *, committed_by: str) -> Work:
@@ -72,7 +74,7 @@ class Settlement:
     def __init__(self, work: Work, lines: Sequence[Line], decoded: Decoded, held: Mapping[Record, int]) -> None:
         self.work = work
         self.lines = lines
-        self.changes = decoded.changes
+        self.changes = taken(decoded.changes, lines, work.accepted) if work.accepted else decoded.changes
         self.held = held
         self.units = Units(lines, decoded.decoders)
         self.own: dict[int, tuple[Line, Trouble]] = {}
@@ -185,6 +187,14 @@ class Settlement:
             numbers = [number for number in numbers if self.lines[number].unit not in failed]
         if made.tables:
             self.write(made)
+
+
+def taken(changes: Sequence[Change | None], lines: Sequence[Line], units: frozenset[int]) -> list[Change | None]:
+    """The changes, the baselines of these units as ones to take as they are."""
+    return [
+        change._replace(action="A") if change is not None and change.action == "B" and line.unit in units else change
+        for change, line in zip(changes, lines, strict=True)
+    ]
 
 
 def is_refusal(error: Error) -> bool:

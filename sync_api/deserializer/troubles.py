@@ -18,7 +18,8 @@ NEXT_STEPS: dict[str, str] = {
     "client_too_old": "Upgrade the study on the device; lower min_client_version or ignore with a reason to go on.",
     "key_in_use": DECIDE,
     "record_missing": DECIDE,
-    "baseline_differs": "Compare both versions, then ignore this unit with a reason; the server's version stays.",
+    "baseline_differs": "Compare both versions. `parked accept` with a reason takes the device's as the next version; "
+    "`parked ignore` keeps the server's.",
     "refused_by_database": "Read the database's word, correct the cause on the server, then retry.",
     "unsupported_action": "Upgrade the server, then consume again.",
     "payload_sealed": "Give this installation a key that it is sealed to (restore its key folder), then consume again; "

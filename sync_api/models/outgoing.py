@@ -9,7 +9,6 @@ from audit.fields import MicrosecondsField, RowIdField
 from sync_api.models.local import CaptureSchema, LocalDevice
 from sync_api.router.querysets import OutgoingTransactionQuerySet
 
-
 BASELINE_REASON = "baseline"
 """The reason of a baseline's own rows, each of which is a unit by itself when sealed."""
 

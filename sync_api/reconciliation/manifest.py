@@ -146,7 +146,7 @@ def entries_of(
         index = len(entries)
         told = seal_content(group, place, index, record.label, previous_key=None, reason=None, payload=row)
         entries.append({"model": model, "sealed": told})
-    return entries, [group.facts for group in dict.fromkeys(groups.values())] if groups else []
+    return entries, [group.facts for group in groups.values()]
 
 
 def manifest_place(device: str, epoch: str) -> Place:
