@@ -85,6 +85,8 @@ def custody_facts(entry: Custody) -> dict[str, Any]:
 def arrived_hashes(alias: str) -> set[str]:
     """The hashes of the batches that are held by a server, as far as it is known here."""
     incoming = IncomingBatch.objects.using(alias).filter(state__in=["held", "consumed"])
+    if alias_settings(alias).role != "server":
+        incoming = incoming.none()  # an inspecting relay's own copy
     outgoing = OutgoingBatch.objects.using(alias).filter(receipts__has_key="held")
     carried = CarriedBatch.objects.using(alias).filter(state=CarriedBatch.State.DELIVERED)
     return {
