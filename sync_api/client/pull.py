@@ -19,6 +19,7 @@ from sync_api.conf import alias_settings, limit
 from sync_api.exceptions import NotARelay, NotTheServer, ServerRefused, ServerUnreachable, SyncError
 from sync_api.models import CarriedBatch
 from sync_api.relay import carry
+from sync_api.relay.custody import own_custody
 from sync_api.relay.receipts import apply_receipts, receipts_for
 from sync_api.trust import statements_for, take_statements
 from sync_api.wire.header import HEX32, HEX64, number, text
@@ -77,8 +78,9 @@ def pull(
                 take(alias, laptop, batch, report)
                 if progress is not None:
                     progress(batch.lines)
-            receipts = receipts_for(alias, name, [batch.hash for batch in page])
-            report.statements_brought += bring_statements(laptop, receipts)
+            hashes = {batch.hash for batch in page}
+            told = [*receipts_for(alias, name, hashes), *own_custody(alias, name, hashes)]
+            report.statements_brought += bring_statements(laptop, told)
     return report
 
 

@@ -54,6 +54,14 @@ def note_handing_over(alias: str, *, device: str, epoch: str, number: int, hash_
         keep(alias, make_statement(alias, "custody", device, **facts, other=other, via="push"), via="own")
 
 
+def own_custody(alias: str, device: str, hashes: set[str]) -> list[dict[str, Any]]:
+    """What this installation said of its custody of these batches, in the order in which it was said. Reads only."""
+    own = alias_settings(alias).device
+    statements = Statement.objects.using(alias).filter(kind=Statement.Kind.CUSTODY, signer=own, device=device)
+    found = statements.order_by("pk").values_list("facts", flat=True)
+    return [facts for facts in found if facts["hash"] in hashes]
+
+
 def handed_over(alias: str, device: str, other: str) -> set[str]:
     """The hashes of the batches of a device that this installation handed over to `other`."""
     own = alias_settings(alias).device

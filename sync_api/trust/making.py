@@ -38,11 +38,14 @@ def statements_for(alias: str, devices: Iterable[str] | None = None) -> list[dic
     Of custody, only the newest per device (SYNC_CUSTODY_PER_DEVICE_MAX).
     """
     names = None if devices is None else list(devices)
-    own = receipts_for(alias, names) if alias_settings(alias).role == Device.Role.SERVER else []
+    is_server = alias_settings(alias).role == Device.Role.SERVER
+    own = receipts_for(alias, names) if is_server else []
     stored = Statement.objects.using(alias).exclude(kind=Statement.Kind.CUSTODY)
     custody = Statement.objects.using(alias).filter(kind=Statement.Kind.CUSTODY)
     if names is not None:
         stored, custody = stored.filter(device__in=names), custody.filter(device__in=names)
+    if is_server:  # its own word of before it was restored from a backup is others' to tell
+        stored = stored.exclude(kind__in=["held", "applied"], signer=alias_settings(alias).device)
     told = {digest_of(statement) for statement in own}
     others = [facts for digest, facts in stored.values_list("digest", "facts") if digest not in told]
     return [*own, *others, *newest_custody(custody)]
