@@ -101,7 +101,7 @@ def waiting_batch(laptop: Visited, facts: Any) -> Waiting:
     rules = {"epoch": text(HEX32), "number": number(1), "hash": text(HEX64), "lines": number(1)}
     if not isinstance(facts, dict) or not all(rule(facts.get(name)) for name, rule in rules.items()):
         raise NotTheServer(url=laptop.url, status=200)
-    return Waiting(*(facts[name] for name in rules), held=facts.get("held") is True)
+    return Waiting(**{name: facts[name] for name in rules}, held=facts.get("held") is True)
 
 
 def chosen(alias: str, page: list[Waiting], report: PullReport) -> list[Waiting]:

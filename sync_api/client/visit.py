@@ -49,6 +49,9 @@ class Visited(Server):
             self.client.close()
             raise
 
+    def __enter__(self) -> Visited:
+        return self
+
     def request(self, method: str, path: str, *, content: bytes | None = None, content_type: str = JSON) -> Answer:
         ask = super().request
         return self._with_pass(lambda: ask(method, path, content=content, content_type=content_type))

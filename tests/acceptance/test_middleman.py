@@ -248,15 +248,21 @@ def test_a_chain_of_middlemen_and_servers(tmp_path: Path, field: Field) -> None:
 
 def trust(station: Installation, server: Installation) -> None:
     """Pin the server's key, as two operators on the telephone would."""
-    with running_web(server) as web:
-        station.manage("trust_server", "--url", web.url)
+    own = server.manage_json("trust_server")["own"]
+    station.manage("trust_server", own["name"], "--key", own["public_key"])
 
 
 def test_only_what_is_in_a_verified_backup_is_purged(field: Field) -> None:
     field.pull()
     field.hand_on()
     assert field.middleman.manage_json("purge_transport")["removed"] == 0
-    field.central.manage("mark_durable")
+    backup = field.central.folder / "backup.sqlite3"
+    with (
+        closing(sqlite3.connect(field.central.folder / "db.sqlite3")) as live,
+        closing(sqlite3.connect(backup)) as copy,
+    ):
+        live.backup(copy)
+    field.central.manage("mark_durable", "--backup", str(backup))
     field.hand_on()
     report = field.middleman.manage_json("purge_transport")
     assert (report["removed"], report["kept"]) == (BATCHES, 0)
