@@ -176,10 +176,22 @@ LIMITS: dict[str, int | float] = {
     # reconciling
     "SYNC_RECONCILE_RECORDS_MAX": 10_000,
     "SYNC_MANIFEST_BYTES_MAX": 16 * 1024 * 1024,
+    # the router's way
+    "SYNC_COPY_SECONDS": 5.0,
+    # finalizing: how long one run waits for the server, and how often it asks
+    "SYNC_FINALIZE_WAIT_SECONDS": 60.0,
+    "SYNC_FINALIZE_ASK_SECONDS": 2.0,
     # push targets: the circuit opens after so many failures in a row, first for this long, at most for that
     "SYNC_CIRCUIT_FAILURES": 5,
     "SYNC_CIRCUIT_SECONDS": 60.0,
     "SYNC_CIRCUIT_SECONDS_MAX": 3_600.0,
+    # fleet: a heartbeat is made anew after so long, and taken up to this size in its header
+    "SYNC_HEARTBEAT_SECONDS": 30.0,
+    "SYNC_HEARTBEAT_BYTES_MAX": 6 * 1024,
+    # ... and from when on it is said that a device is silent, its clock off, its disk nearly full
+    "SYNC_SILENT_HOURS": 24,
+    "SYNC_CLOCK_SKEW_SECONDS": 120.0,
+    "SYNC_DISK_LOW_BYTES": 1024 * 1024 * 1024,
 }
 
 

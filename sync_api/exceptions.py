@@ -697,6 +697,109 @@ class DeviceNameDiffers(SyncError):
         )
 
 
+# --- finalizing ------------------------------------------------------------------------------------------
+
+
+class FinalizeInsideTransaction(SyncError):
+    """A mark must be committed by itself."""
+
+    code = "finalize_inside_transaction"
+
+    def __init__(self) -> None:
+        super().__init__("A device is finalized outside of any transaction. Nothing was marked. Leave atomic() first.")
+
+
+class FinalizationOpen(SyncError):
+    """An earlier finalization is not ended."""
+
+    code = "finalization_open"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"A finalization of '{device}' is under way. Nothing new was marked. Go on with `finalize --resume`, or give "
+            "it up with `finalize --abandon`: then everything stays on the device."
+        )
+
+
+class FinalizationMissing(SyncError):
+    """There is none to go on with."""
+
+    code = "finalization_missing"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(f"No finalization of '{device}' is under way. Begin one with `finalize`.")
+
+
+class NothingToFinalize(SyncError):
+    """No synced record is here."""
+
+    code = "nothing_to_finalize"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(f"'{device}' holds no records that are synced: there is nothing to finalize.")
+
+
+class RecordNameInvalid(SyncError):
+    """A record named by an operator is not here."""
+
+    code = "record_name_invalid"
+
+    def __init__(self, *, name: str, what: str) -> None:
+        super().__init__(
+            f"'{name[:120]}' chooses no record: {what}. Nothing was marked. Name records as app.Model:key, "
+            "with the primary key as the admin's address shows it."
+        )
+
+
+class RecordsReferredTo(SyncError):
+    """Records that are to leave are referred to by others that stay."""
+
+    code = "records_referred_to"
+
+    def __init__(self, *, count: int, listed: list[str]) -> None:
+        more = f", and {count - len(listed)} more" if count > len(listed) else ""
+        super().__init__(
+            f"Other records still refer to those that are to leave: {'; '.join(listed)}{more}. Nothing was marked. "
+            "Name these as well, or leave out what they refer to."
+        )
+
+
+class FinalizationWaits(SyncError):
+    """The server has not yet preserved what was marked."""
+
+    code = "finalization_waits"
+
+    def __init__(self, *, device: str, server: str, why: str) -> None:
+        super().__init__(
+            f"'{server}' has not preserved the records of '{device}' yet: {why}. Nothing was removed here. "
+            "Run `finalize --resume` later."
+        )
+
+
+class PreservationUnproven(SyncError):
+    """No receipt of the pinned server proves that the marked records are preserved."""
+
+    code = "preservation_unproven"
+
+    def __init__(self, *, device: str, what: str) -> None:
+        super().__init__(
+            f"The records of '{device}' are not proven to be preserved: {what}. Nothing was removed here. Run "
+            "`finalize --resume` to fetch the server's receipt, or `finalize --abandon` to keep everything."
+        )
+
+
+class WipeRefused(SyncError):
+    """The database would not let the marked rows go."""
+
+    code = "wipe_refused"
+
+    def __init__(self, *, label: str) -> None:
+        super().__init__(
+            f"The rows of {label} could not all be removed: something changed or refers to them. Nothing was removed. "
+            "Run `finalize --resume`; if it happens again, look for triggers or tables that Django does not know."
+        )
+
+
 # --- client ----------------------------------------------------------------------------------------------
 
 
@@ -1172,4 +1275,42 @@ class NotInspecting(SyncError):
         super().__init__(
             f"Only a relay with SYNC_INSPECT=true applies what it carries to its own mirror (the role here is "
             f"{role or 'none'}). Set both for this process."
+        )
+
+
+class RouterTargetMissing(SyncError):
+    """No database to copy to is named."""
+
+    code = "router_target_missing"
+
+    def __init__(self, *, alias: str, target: str) -> None:
+        what = f"'{target}' is not in DATABASES" if target else f"none is named for '{alias}'"
+        super().__init__(
+            f"There is no database to copy to: {what}. Give --to ALIAS, or set copy_to in SYNC_DATABASES, or "
+            "SERVER_DATABASE_URL."
+        )
+
+
+class ServerKeyElsewhere(SyncError):
+    """The key of that name in this process's key folder is not the one the server signs with."""
+
+    code = "server_key_elsewhere"
+
+    def __init__(self, *, server: str) -> None:
+        super().__init__(
+            f"This machine does not have the key with which '{server}' signs, so it cannot write receipts in its name. "
+            "Nothing was copied. Run `copy_transactions` on the server's machine or with its SYNC_KEY_DIR, or use "
+            "`push_transactions`."
+        )
+
+
+class NotTheHomeServer(SyncError):
+    """The router's way leads to another server than the device is enrolled with."""
+
+    code = "not_the_home_server"
+
+    def __init__(self, *, device: str, home: str, server: str) -> None:
+        super().__init__(
+            f"Device '{device}' is enrolled with '{home}', and this copies to '{server}'. Nothing was copied. Copy to "
+            f"'{home}', or add '{server}' with `push_targets`."
         )

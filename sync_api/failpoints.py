@@ -28,6 +28,9 @@ FAILPOINTS = (
     "consume.before_write",
     "consume.before_commit",
     "consume.after_commit",
+    "finalize.after_mark",
+    "finalize.before_wipe",
+    "finalize.after_wipe",
 )
 """Every named failpoint, in the order of the data's way."""
 
