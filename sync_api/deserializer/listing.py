@@ -74,7 +74,7 @@ def facts(unit: ParkedUnit, behind: int) -> dict[str, Any]:
 
 def transaction_facts(line: IncomingTransaction, described: list[dict[str, Any]]) -> dict[str, Any]:
     names = [name for name, _, _ in described[line.model_index]["fields"]]
-    values = orjson.loads(line.payload) if line.payload is not None else []
+    values = orjson.loads(line.payload) if line.payload is not None else []  # a text where it is sealed
     effective_at = line.effective_at
     return {
         "action": line.action,
@@ -83,7 +83,7 @@ def transaction_facts(line: IncomingTransaction, described: list[dict[str, Any]]
         "reason": line.reason,
         "producer": line.producer,
         "effective_at": effective_at.isoformat() if effective_at else None,
-        "values": dict(zip(names, values, strict=False)),
+        "values": dict(zip(names, values, strict=False)) if isinstance(values, list) else {},
     }
 
 

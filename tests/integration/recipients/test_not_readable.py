@@ -160,6 +160,7 @@ def test_the_command_shows_a_sealed_unit_without_a_value(enrolled_laptop: str, s
     call_command("parked", "list", database=server)
     told = capsys.readouterr().out
     assert "payload_sealed" in told
+    assert " = " not in told
     assert SECRET not in told
 
 
