@@ -28,6 +28,7 @@ PROBLEM = "application/problem+json"
 JSON = "application/json"
 AGAIN = frozenset({429, 500, 502, 503, 504})
 API = "/api/v1/"
+HEARTBEAT_HEADER = "X-Sync-Heartbeat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Server:
         self.url = checked_address(url, allow_http=allow_http)
         self.sleep = sleep
         self.requests = 0
+        self.heartbeat: Callable[[], str] | None = None
+        """What the heartbeat's header says, asked for each request. May be called in another thread."""
         headers = {"Accept": f"{JSON}, {PROBLEM}", "User-Agent": "syncserver"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -117,6 +120,8 @@ class Server:
     ) -> tuple[httpx.Response, bytes]:
         self.requests += 1
         headers = {} if content is None else {"Content-Type": content_type}
+        if self.heartbeat is not None and (beat := self.heartbeat()):
+            headers[HEARTBEAT_HEADER] = beat
         chunks: list[bytes] = []
         size = 0
         with self.client.stream(method, self.url + API + path, content=content, headers=headers) as response:

@@ -18,10 +18,13 @@ from sync_api.client.elsewhere import push_elsewhere
 from sync_api.client.http import Server
 from sync_api.client.push_report import PushReport, PushRun, TargetResult, report_facts
 from sync_api.client.targets import active_targets, ensure_home, is_open, note_failure, note_home, note_success
+from sync_api.client.visit import visiting
 from sync_api.conf import alias_settings
-from sync_api.exceptions import NoLocalDevice, NotEnrolled, ServerRefused, SyncError
+from sync_api.exceptions import NoLocalDevice, NotEnrolled, PeerNotTrusted, ServerRefused, SyncError
+from sync_api.fleet import Heartbeat
 from sync_api.models import LocalDevice, OutgoingBatch, PushTarget
 from sync_api.sealing import seal, seal_next
+from sync_api.trust import trusted_servers
 from sync_api.wire.keys import TOKEN_FILE, device_folder
 
 __all__ = ["PushReport", "PushRun", "enrolled_device", "push", "push_to_targets", "read_token", "report_facts"]
@@ -116,16 +119,47 @@ def push_home(
     transport: httpx.BaseTransport | None,
 ) -> None:
     """Seal and send everything to the home server; with nothing to send, ask it once. What cannot be sealed is the
-    run's error, not the server's."""
-    token = read_token(device)
-    with Server(device.server_url, token=token, allow_http=allow_http, transport=transport) as server:
+    run's error, not the server's. A server that was restored does not know the token: it is visited instead."""
+
+    def converse(server: Server) -> None:
+        before = server.requests
         try:
             deliverer = Deliverer(alias, device, server, report, progress)
+            server.heartbeat = Heartbeat(alias).header
             send_all(alias, deliverer, run)
-            if not server.requests:
+            if server.requests == before:
                 deliverer.ask()
         finally:
             report.requests = server.requests
+
+    token = read_token(device)
+    try:
+        with Server(device.server_url, token=token, allow_http=allow_http, transport=transport) as server:
+            converse(server)
+    except ServerRefused as error:
+        if error.code != "token_unknown" or not device.certificate:
+            raise
+        with visit_home(alias, device, error, allow_http=allow_http, transport=transport) as server:
+            converse(server)
+
+
+def visit_home(
+    alias: str,
+    device: LocalDevice,
+    refused: ServerRefused,
+    *,
+    allow_http: bool,
+    transport: httpx.BaseTransport | None,
+) -> Server:
+    """The home server by this device's certificate. What it answered before is raised when that is not taken either."""
+    try:
+        server = visiting(alias, device.server_url, allow_http=allow_http, transport=transport)
+    except (PeerNotTrusted, ServerRefused) as error:
+        raise refused from error
+    if server.peer.public_key != trusted_servers(alias).get(device.server_name):
+        server.client.close()
+        raise refused
+    return server
 
 
 def send_all(alias: str, deliverer: Deliverer, run: PushRun) -> None:

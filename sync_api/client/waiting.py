@@ -1,34 +1,24 @@
-"""What waits on this device."""
+"""What waits on this device, for people and programs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Sum
 
 from sync_api.conf import alias_settings
-from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
+from sync_api.models import LocalDevice, OutgoingBatch
+from sync_api.waiting import HELD, REFUSED, oldest_pending_at, unsealed_transactions, unsettled, waiting_transactions
 
-HELD = "held"
-REFUSED = "refused"
-"""In place of a receipt: the server's code for batches of an earlier epoch that it will not take. They stay here."""
-
-
-def unsettled(batches: QuerySet[OutgoingBatch]) -> QuerySet[OutgoingBatch]:
-    """Those of the batches that the home server has neither receipted nor refused for ever."""
-    return batches.exclude(receipts__has_any_keys=[HELD, REFUSED])
-
-
-def waiting_transactions(alias: str) -> int:
-    """Transactions captured here that no server has acknowledged."""
-    name = alias_settings(alias).device
-    sealed = unsettled(OutgoingBatch.objects.using(alias).filter(device__name=name))
-    return unsealed_transactions(alias, name) + (sealed.aggregate(lines=Sum("lines"))["lines"] or 0)
-
-
-def unsealed_transactions(alias: str, name: str) -> int:
-    rows = OutgoingTransaction.objects.using(alias).filter(device=name, batch_number=None)
-    return rows.count()
+__all__ = [
+    "HELD",
+    "REFUSED",
+    "device_status",
+    "oldest_pending_at",
+    "unsealed_transactions",
+    "unsettled",
+    "waiting_transactions",
+]
 
 
 def device_status(alias: str) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ from sync_api.enrolment.registration import enrol_device, server_identity
 from sync_api.enrolment.requests import read_request
 from sync_api.exceptions import DeviceUnknown, MalformedEnvelope, NotEnrolled
 from sync_api.failpoints import failpoint
+from sync_api.fleet import take_heartbeat
+from sync_api.fleet.facts import now
 from sync_api.inbox import head_receipt
 from sync_api.models import IncomingEpoch, ParkedUnit
 from sync_api.rest import problems
@@ -61,6 +63,15 @@ class SyncView(APIView):
     content_negotiation_class = AlwaysJSON
     versioning_class = None
     schema = AutoSchema()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """The heartbeat is taken before the body is read, which may take minutes on a slow road."""
+        received_at = now(conf.server_alias())
+        super().initial(request, *args, **kwargs)
+        heartbeat = request.headers.get("X-Sync-Heartbeat")
+        if heartbeat and request.auth is not None:
+            user: Any = request.user
+            take_heartbeat(conf.server_alias(), heartbeat, brought_by=user.name, received_at=received_at)
 
     def get_exception_handler(self) -> Any:
         return problems.handle_exception

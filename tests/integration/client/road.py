@@ -30,7 +30,7 @@ class Road(httpx.BaseTransport):
             request.url.path,
             request.read(),
             content_type=request.headers.get("content-type", ""),
-            headers={"Authorization": request.headers.get("authorization", "")},
+            headers={name: request.headers.get(name, "") for name in ("Authorization", "X-Sync-Heartbeat")},
         )
         return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)
 
