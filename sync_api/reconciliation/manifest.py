@@ -106,6 +106,7 @@ def day_records(alias: str, device: str, labels: list[str], begin: int, end: int
         device=device,
         tx_name__in=labels,
         action__in="IUD",
+        payload__isnull=False,  # what was wiped and forgotten is the server's to tell
         captured_at__gte=from_microseconds(begin),
         captured_at__lt=from_microseconds(end),
     )
