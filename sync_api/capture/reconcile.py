@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from django.db import connections, transaction
+from django.db.models import Max
 
 from sync_api.capture import triggers_postgresql, triggers_sqlite
 from sync_api.capture.connection import unit_of
@@ -17,7 +18,7 @@ from sync_api.capture.install import captured_tables, local_device
 from sync_api.capture.state import local_offset
 from sync_api.clock import now_in_microseconds
 from sync_api.conf import alias_settings, host_name
-from sync_api.models import CaptureSchema, LocalDevice, OutgoingTransaction
+from sync_api.models import CaptureSchema, Finalization, LocalDevice, OutgoingTransaction
 
 FETCH = 2_000
 
@@ -87,14 +88,29 @@ def missed_changes(alias: str, captured: Captured) -> Missed:
 
 
 def last_captured(alias: str, captured: Captured) -> dict[str, tuple[str, str | None, int]]:
-    """Per key: (action, payload, schema id) of the record's last transaction."""
+    """Per key: (action, payload, schema id) of the record's last transaction. What was wiped after a finalization
+    counts no more: a row that stayed then was told again."""
+    label = captured.schema.label
+    wiped_until, moved = wiped(alias, label)
     with connections[alias].cursor() as cursor:
         cursor.execute(
-            "SELECT tx_pk, action, payload, schema_id FROM sync_api_outgoingtransaction WHERE id IN ("
-            " SELECT max(id) FROM sync_api_outgoingtransaction WHERE tx_name = %s GROUP BY tx_pk)",
-            [captured.schema.label],
+            "SELECT tx_pk, action, payload, schema_id, id FROM sync_api_outgoingtransaction WHERE id IN ("
+            " SELECT max(id) FROM sync_api_outgoingtransaction WHERE tx_name = %s AND id > %s GROUP BY tx_pk)",
+            [label, wiped_until],
         )
-        return {key: (action, payload, schema) for key, action, payload, schema in cursor.fetchall()}
+        return {
+            key: (action, payload, schema)
+            for key, action, payload, schema, row_id in cursor.fetchall()
+            if row_id > moved.get(key, 0)
+        }
+
+
+def wiped(alias: str, label: str) -> tuple[int, dict[str, int]]:
+    """The last mark after which everything was wiped, and by key of this model the mark with which it was moved off."""
+    done = Finalization.objects.using(alias).filter(state=Finalization.State.WIPED).order_by("transaction_id")
+    until = done.filter(is_partial=False).aggregate(last=Max("transaction_id"))["last"] or 0
+    partial = done.filter(is_partial=True, transaction_id__gt=until).values_list("transaction_id", "manifest")
+    return until, {key: mark for mark, manifest in partial for key in manifest["models"].get(label, {}).get("keys", [])}
 
 
 def rows_now(alias: str, captured: Captured) -> Iterator[tuple[str, str]]:

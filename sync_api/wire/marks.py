@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,12 @@ class Records:
 
     def add(self, key: str, names: Sequence[str], payload: str) -> None:
         self.rows[key] = row_digest(names, payload)
+
+    def only(self, keys: Iterable[str]) -> Records:
+        """These of the records."""
+        chosen = Records()
+        chosen.rows = {key: self.rows[key] for key in keys}
+        return chosen
 
     def content(self, *, with_keys: bool = False) -> Content:
         digest = hashlib.sha256()
