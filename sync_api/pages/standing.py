@@ -123,7 +123,7 @@ def _by_counts(standing: Standing) -> Answer:
         return Answer(
             False,
             f"{records(standing.carried)} went with a middleman, and the server has not confirmed them yet.",
-            "Keep the laptop until the server has confirmed them. With a network, press “Ask the server”.",
+            "Keep the laptop until the server has confirmed them. With a network, press “Send now”.",
         )
     if not standing.held and not standing.applied:
         return Answer(True, "Nothing has been recorded on this laptop yet.", "Nothing more is needed.")

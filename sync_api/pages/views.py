@@ -145,7 +145,7 @@ def facts(alias: str) -> dict[str, Any]:
         "reason": answer.reason,
         "next_step": answer.next_step,
         "counts": [{"name": name, "label": label, "number": f"{number:,}"} for name, label, number in counts],
-        "button": "Send now" if standing.waiting else "Ask the server",
+        "button": "Send now" if standing.waiting or standing.carried else "Ask the server",
         "sending": sending_facts(sending),
     }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.db import connections
 from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -77,8 +78,11 @@ def offline_browser(size: tuple[int, int] = WIDE, *, scripts: bool = True) -> It
         visit.page.on(
             "console", lambda said: visit.problems.append(said.text) if "Content Security Policy" in said.text else None
         )
-        yield visit
-        context.close()
-        browser.close()
+        try:
+            yield visit
+        finally:
+            connections.close_all()  # beside Playwright's loop this thread has database connections of its own
+            context.close()
+            browser.close()
     assert visit.elsewhere == []
     assert visit.problems == []
