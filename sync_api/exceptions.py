@@ -534,6 +534,7 @@ class SealedModelsInvalid(SyncError):
     code = "sealed_models_invalid"
 
     def __init__(self, *, what: str) -> None:
+        self.what = what
         super().__init__(
             f"SYNC_SEALED_MODELS is not valid: {what}. Nothing was sealed, nothing is lost. Write it as "
             '{"study.visit": ["server-1", "inspector-1"]}, with the labels of synced models (or "*") and the names '
@@ -786,6 +787,15 @@ class PreservationUnproven(SyncError):
             f"The records of '{device}' are not proven to be preserved: {what}. Nothing was removed here. Run "
             "`finalize --resume` to fetch the server's receipt, or `finalize --abandon` to keep everything."
         )
+
+
+class ForceReasonMissing(SyncError):
+    """A device's records are preserved without its word only for a reason."""
+
+    code = "force_reason_missing"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(f"Preserving the records of '{device}' without its word needs a reason: --reason 'lost'.")
 
 
 class WipeRefused(SyncError):

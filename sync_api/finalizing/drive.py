@@ -1,4 +1,4 @@
-"""The way of a finalization, step by step: mark, push, proof, wipe. Each step is stored, so that it goes on anywhere."""
+"""The way of a finalization: mark, push, proof, wipe. Each step is stored, so that it goes on from anywhere."""
 
 from __future__ import annotations
 
