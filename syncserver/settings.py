@@ -6,7 +6,7 @@ from pathlib import Path
 
 import environ
 
-from sync_api.conf import LIMITS
+from sync_api.conf import LIMITS, host_name
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 WORK_DIR = Path.cwd()
@@ -88,6 +88,12 @@ TEMPLATES = [
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{WORK_DIR / 'db.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"].setdefault("OPTIONS", {}).update({"transaction_mode": "IMMEDIATE", "timeout": 30})
+if env.str("SERVER_DATABASE_URL", default=""):  # the router's way: this process writes to the server's database
+    DATABASES["server"] = env.db("SERVER_DATABASE_URL")
+    SYNC_DATABASES = {
+        "default": {"role": SYNC_ROLE, "device": SYNC_DEVICE or host_name(), "copy_to": "server"},
+        "server": {"role": "server", "device": env.str("SERVER_DEVICE")},
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -4,6 +4,7 @@ What was captured or received is never changed here. An operator can resolve ala
 have parked units tried again.
 """
 
+from sync_api.admin.bundles import BundleAdmin
 from sync_api.admin.carried import CarriedBatchAdmin
 from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
 from sync_api.admin.incoming import (
@@ -15,9 +16,11 @@ from sync_api.admin.incoming import (
 from sync_api.admin.local import CaptureSchemaAdmin, LocalDeviceAdmin
 from sync_api.admin.outgoing import OutgoingBatchAdmin, OutgoingTransactionAdmin
 from sync_api.admin.parked import ParkedRecordAdmin, ParkedUnitAdmin
+from sync_api.admin.recipients import RecipientAdmin
 
 __all__ = [
     "AlarmAdmin",
+    "BundleAdmin",
     "CaptureSchemaAdmin",
     "CarriedBatchAdmin",
     "DeviceCredentialAdmin",
@@ -30,4 +33,5 @@ __all__ = [
     "OutgoingTransactionAdmin",
     "ParkedRecordAdmin",
     "ParkedUnitAdmin",
+    "RecipientAdmin",
 ]

@@ -115,7 +115,9 @@ def mark_held(source: str, device: LocalDevice, batch: OutgoingBatch, receipt: d
             batch_epoch=batch.epoch,
             batch_number=batch.number,
         ).update(is_consumed_server=True)
-        OutgoingBatch.objects.using(source).filter(pk=batch.pk).update(receipts=batch.receipts | {"held": receipt})
+        stored = OutgoingBatch.objects.using(source).filter(pk=batch.pk)
+        known = stored.select_for_update().values_list("receipts", flat=True).get()
+        stored.update(receipts={**known, "held": receipt})
         LocalDevice.objects.using(source).filter(
             pk=device.pk, epoch=batch.epoch, acknowledged_number__lt=batch.number
         ).update(acknowledged_number=batch.number)

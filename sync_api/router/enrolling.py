@@ -11,6 +11,7 @@ from sync_api.conf import alias_settings
 from sync_api.enrolment.registration import TOKEN_BYTES, issue_certificate, server_identity, store_credential
 from sync_api.exceptions import NotAServer
 from sync_api.models import DeviceCredential, LocalDevice
+from sync_api.recipients.lists import recipient_list, take_list
 from sync_api.transactions import immediate
 from sync_api.wire.keys import device_keys
 
@@ -47,3 +48,4 @@ def enrol_locally(source: str, device: LocalDevice, target: str) -> None:
     device.server_name, device.server_key = server["name"], server["public_key"]
     device.enrolled_at = timezone.now()
     device.save(using=source, update_fields=["certificate", "server_name", "server_key", "enrolled_at"])
+    take_list(source, recipient_list(target), server=device.server_name, server_key=device.server_key)
