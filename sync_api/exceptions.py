@@ -579,9 +579,9 @@ class RecipientKeyFileBroken(SyncError):
 
     code = "recipient_key_file_broken"
 
-    def __init__(self, *, path: str) -> None:
+    def __init__(self, *, file: str) -> None:
         super().__init__(
-            f"The private recipient key at {path} is missing or damaged. Restore the key folder from its backup; "
+            f"The file {file} in the key folder is missing or damaged. Restore the key folder from its backup; "
             "if there is none, run `recipients rotate` and give the new key to those who seal to this installation."
         )
 
@@ -936,6 +936,17 @@ class ServerRefused(SyncError):
         self.code = code
         self.status = status
         super().__init__(detail)
+
+
+class MissingReason(SyncError):
+    """Preserving what a device lacks needs a reason."""
+
+    code = "missing_reason"
+
+    def __init__(self, *, device: str) -> None:
+        super().__init__(
+            f"Say why the records that '{device}' no longer has are preserved: --reason \"...\". It is kept with them."
+        )
 
 
 class NotABaseline(SyncError):

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from audit.engine import Key
 from audit.mirror.columns import NOW
 from audit.mirror.tables import MirrorTable, mirror_tables
 from audit.models import Device, TableChanges
@@ -32,6 +33,7 @@ class Differences:
     is_restored: bool
     missing: dict[str, list[str]] = field(default_factory=dict)
     differing: list[dict[str, Any]] = field(default_factory=list)
+    keys: dict[MirrorTable, set[Key]] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -51,17 +53,19 @@ def device_differences(alias: str, name: str) -> Differences:
         return Differences(name, "" if epoch is None else epoch.epoch, is_restored=False)
     written = set(TableChanges.objects.using(alias).filter(device=device).order_by().values_list("model", flat=True))
     missing = {}
+    found: dict[MirrorTable, set[Key]] = {}
     for table in mirror_tables():
         if table.label in written:
             keys = current_keys(alias, table, device, epoch) - told_keys(alias, table, epoch)
             if keys:
+                found[table] = keys
                 missing[table.label] = sorted(map(str, keys))
     parked = ParkedUnit.objects.using(alias).filter(device=device, state=ParkedUnit.State.PARKED, code=DIFFERS)
     differing = list(parked.values("id", "tx_name", "tx_pk"))
-    return Differences(name, epoch.epoch, is_restored=True, missing=missing, differing=differing)
+    return Differences(name, epoch.epoch, is_restored=True, missing=missing, differing=differing, keys=found)
 
 
-def current_keys(alias: str, table: MirrorTable, device: Device, epoch: IncomingEpoch) -> set[int | str]:
+def current_keys(alias: str, table: MirrorTable, device: Device, epoch: IncomingEpoch) -> set[Key]:
     """Keys of the device's current records in the epoch's era."""
     rows = table.mirror._default_manager.using(alias).filter(
         mirror_device=device, mirror_era=epoch.era or NOW, mirror_current=True
@@ -69,13 +73,13 @@ def current_keys(alias: str, table: MirrorTable, device: Device, epoch: Incoming
     return {table.canonical_key(key) for key in rows.values_list(table.key, flat=True).iterator()}
 
 
-def told_keys(alias: str, table: MirrorTable, epoch: IncomingEpoch) -> set[int | str]:
+def told_keys(alias: str, table: MirrorTable, epoch: IncomingEpoch) -> set[Key]:
     """Keys of which the epoch's transactions speak."""
     lines = IncomingTransaction.objects.using(alias).filter(batch__epoch=epoch, tx_name=table.label)
     return set(canonical(table, lines.order_by().values_list("tx_pk", flat=True).distinct().iterator()))
 
 
-def canonical(table: MirrorTable, keys: Iterator[str]) -> Iterator[int | str]:
+def canonical(table: MirrorTable, keys: Iterator[str]) -> Iterator[Key]:
     for key in keys:
         with suppress(ValidationError):  # a key that does not fit the model is parked, and no record of the mirror's
             yield table.canonical_key(key)

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from sync_api.management.commands._common import add_database, add_json, plain_errors, to_json
-from sync_api.recovery import Differences, device_differences
+from sync_api.recovery import Differences, device_differences, preserve_missing
 
 SHOWN_MAX = 20
 
@@ -20,12 +20,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("device", help="The device's name.")
+        parser.add_argument("--preserve", action="store_true", help="Preserve what the device lacks; needs --reason.")
+        parser.add_argument("--reason", default="", help="Why it is preserved.")
         add_database(parser)
         add_json(parser)
 
-    def handle(self, *, device: str, database: str, json: bool, **options: Any) -> str:
+    def handle(self, *, device: str, database: str, json: bool, preserve: bool, reason: str, **options: Any) -> str:
         with plain_errors():
-            found = device_differences(database, device)
+            if preserve:
+                found = preserve_missing(database, device, reason=reason)
+            else:
+                found = device_differences(database, device)
         if json:
             return to_json(
                 {
@@ -38,7 +43,12 @@ class Command(BaseCommand):
                     "differing": found.differing,
                 }
             )
-        return "\n".join(sentences(found))
+        told = sentences(found)
+        if preserve and found.missing:
+            told.append(
+                "They are preserved now. Run `parked retry` for what the device made since under the same keys."
+            )
+        return "\n".join(told)
 
 
 def sentences(found: Differences) -> list[str]:
@@ -51,9 +61,7 @@ def sentences(found: Differences) -> list[str]:
         shown = ", ".join(keys[:SHOWN_MAX]) + (", ..." if len(keys) > SHOWN_MAX else "")
         told.append(f"{found.device} no longer has {len(keys)} records of {label}: {shown}.")
     if found.missing:
-        told.append(
-            "They stay in the mirror as they were. Enter them again at the device if they are needed there."
-        )
+        told.append("They stay in the mirror as they were. Enter them again at the device if they are needed there.")
     for unit in found.differing:
         told.append(f"{unit['tx_name']} {unit['tx_pk']} differs: see `parked show {unit['id']}`.")
     return told
