@@ -46,7 +46,7 @@ class Command(BaseCommand):
         told = sentences(found)
         if preserve and found.missing:
             told.append(
-                "They are preserved now. Run `parked retry` for what the device made since under the same keys."
+                "They are preserved now. `parked retry` applies what the device made since under the same keys."
             )
         return "\n".join(told)
 
