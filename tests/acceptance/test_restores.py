@@ -102,7 +102,7 @@ def test_a_server_restored_from_before_the_enrolment_knows_its_own_certificate_a
     newcomer.manage("push_transactions")
     stage.sync()
     held = json.loads(stage.central.manage("sync_status", "--json"))
-    assert {device["device"] for device in held["devices"]} >= {"laptop-1", "laptop-2"}
+    assert {device["device"] for device in held["fleet"]} >= {"laptop-1", "laptop-2"}
 
 
 def test_a_restored_laptop_without_new_work_is_told_and_made_whole(stage: Stage) -> None:
@@ -146,7 +146,8 @@ def test_a_restored_laptop_with_new_work_forks_and_is_made_whole(stage: Stage) -
     # and the next ones take the keys of the rest: once those are preserved, they follow
     make_rows(stage.laptop, 110, 112)
     stage.sync()
-    assert json.loads(stage.central.manage("sync_status", "--json"))["parked"] == 2
+    (entry,) = json.loads(stage.central.manage("sync_status", "--json"))["fleet"]
+    assert entry["parked_units"] == 2
     stage.central.manage("device_differences", "laptop-1", "--preserve", "--reason", "lost with the disk")
     stage.central.manage("parked", "retry")
     assert stage.codes("laptop-1") >= {"R110", "R111", "R31", "R32"}
