@@ -51,8 +51,8 @@ def copy_round(source: str, target: str) -> RoundReport:
     """Copy what waits in `source` to `target`, what `target` has lost, and the statements both ways.
 
     Opens its own transactions, one per batch; cut anywhere, it can be run again. CaptureBroken or BaselineMissing
-    before anything is copied; SameDatabaseAlias, NotAServer, NotTheHomeServer, ServerKeyElsewhere, NoLocalDevice; and what the inbox
-    refuses.
+    before anything is copied; SameDatabaseAlias, NotAServer, NotTheHomeServer, ServerKeyElsewhere, NoLocalDevice;
+    and what the inbox refuses.
     """
     from sync_api.capture.verify import require_whole_capture
 
