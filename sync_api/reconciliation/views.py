@@ -111,11 +111,7 @@ def table_of(comparison: Comparison) -> dict[str, Any]:
     """The counts as rows in the order of the columns."""
     listed = [status for status in STATUSES if comparison.made_at is not None or status == "present"]
     rows = [
-        {
-            "label": label,
-            "numbers": [counts[status] for status in listed],
-            "sealed": comparison.unreadable.get(label, 0),
-        }
+        (label, [counts[status] for status in listed], comparison.unreadable.get(label, 0))
         for label, counts in comparison.counts.items()
     ]
     heads = listed if comparison.made_at is not None else ["received"]

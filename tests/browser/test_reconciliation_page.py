@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture
 def day(laptop: str, settings: Any, tmp_path: Path) -> Iterator[FieldDay]:
-    """The laptop has three batches, the relay the first two of them, with eight of ten specimens."""
+    """The laptop has four batches and the relay three of them: one specimen is missing and one is older."""
     settings.SYNC_KEY_DIR = str(tmp_path / "keys")
     settings.SYNC_CONTACT = "Mona Pule, +267 71 234 567"
     settings.SYNC_INSPECT = True
@@ -43,6 +43,7 @@ def day(laptop: str, settings: Any, tmp_path: Path) -> Iterator[FieldDay]:
     field_day.seal()
     tube.kind = "urine"
     tube.save(using=laptop)
+    field_day.specimen(11, visit)
     field_day.seal()
     field_day.carry(1, 2, 3)
     User.objects.create_superuser("driver", password="in the car")
@@ -73,6 +74,9 @@ def test_what_is_missing_is_named_and_after_another_pull_they_can_leave(day: Fie
         row = page.locator("#records tbody tr").filter(has_text="REQ-000009")
         expect(row).to_contain_text("differing")
         expect(row).to_contain_text("An older state is here: pull again.")
+        expect(page.locator("#records tbody tr").first).to_contain_text("missing")
+        numbers = page.locator("#counts tbody tr").filter(has_text="study.specimen").locator("td")
+        expect(numbers).to_have_text(["1", "1", "0", "9"])
         visit.picture("reconcile-open")
         assert IncomingBatch.objects.using(day.relay).filter(state="consumed").count() == 3
         day.carry()
@@ -93,7 +97,7 @@ def test_a_file_serves_where_the_laptop_has_no_road_also_on_a_narrow_screen(
         log_in(visit, live_server.url)
         page.set_input_files("#id_manifest", path)
         page.get_by_role("button", name="Compare").click()
-        expect(page.locator("#records tbody tr").first).to_contain_text("differing")
+        expect(page.locator("#records tbody tr").first).to_contain_text("REQ-000011")
         visit.picture("reconcile-360")
         assert visit.width_of_content() <= NARROW[0]
         path.write_bytes(day.manifest().replace(b"REQ-000001", b"REQ-000099"))
