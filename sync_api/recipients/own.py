@@ -38,7 +38,7 @@ def own_key(device: str) -> OwnKey:
             key_path(folder, new_id).unlink()
     key_id = present.read_text().strip()
     if not KEY_ID.fullmatch(key_id) or not key_path(folder, key_id).exists():
-        raise RecipientKeyFileBroken(path=str(present))
+        raise RecipientKeyFileBroken(file=present.name)
     return public_half(device, read_key(key_path(folder, key_id)))
 
 
@@ -72,9 +72,9 @@ def read_key(path: Path) -> X25519PrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except ValueError as error:
-        raise RecipientKeyFileBroken(path=str(path)) from error
+        raise RecipientKeyFileBroken(file=path.name) from error
     if not isinstance(key, X25519PrivateKey):
-        raise RecipientKeyFileBroken(path=str(path))
+        raise RecipientKeyFileBroken(file=path.name)
     return key
 
 

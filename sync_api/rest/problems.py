@@ -64,6 +64,9 @@ PROBLEMS: dict[str, Problem] = {
     "epoch_unknown": Problem(409, "The epoch does not fit", ENROL_AGAIN),
     "sequence_mismatch": Problem(409, "The batch does not continue the one before", ENROL_AGAIN),
     "early_limit": Problem(409, "Too much waits behind a gap", "Send the batch named by `expected` first."),
+    "recipient_key_file_broken": Problem(
+        503, "The server's key for sealed payloads is damaged", "Restore the server's key folder, then send again."
+    ),
     # certificates, visits, statements
     "certificate_invalid": Problem(403, "The certificate is not valid", ENROL_AGAIN),
     "issuer_unknown": Problem(403, "The certificate's issuer is not trusted here", "Pin its key with `trust_server`."),

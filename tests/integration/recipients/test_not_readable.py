@@ -11,6 +11,7 @@ import pytest
 from django.core.management import call_command
 
 from sync_api.deserializer import consume, ignore, open_units, retry_parked
+from sync_api.exceptions import RecipientKeyFileBroken
 from sync_api.inbox import accept
 from sync_api.models import IncomingBatch, IncomingTransaction, LocalDevice, OutgoingBatch, ParkedRecord
 from sync_api.recipients.own import own_key
@@ -291,3 +292,22 @@ def test_the_key_folder_is_the_owner_s_alone(server: str, tmp_path: Path) -> Non
     files = list(device_folder(SERVER_NAMES[server]).iterdir())
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert len([path for path in files if path.name.startswith("recipient-")]) == 1
+
+
+def test_a_damaged_key_of_the_server_refuses_the_batch_for_now_and_loses_nothing(
+    enrolled_laptop: str, server: str, settings: Any
+) -> None:
+    name = SERVER_NAMES[server]
+    settings.SYNC_SEALED_MODELS = {"matrix.word": [name]}
+    knows(enrolled_laptop, name)
+    capture(enrolled_laptop, [insert(Word, code="K-1", text=SECRET)])
+    path = device_folder(name) / f"recipient-{own_key(name).key_id}.pem"
+    whole = path.read_bytes()
+    path.write_bytes(b"damaged")
+    with pytest.raises(RecipientKeyFileBroken, match="Restore the key folder"):
+        push(enrolled_laptop, server)
+    assert not IncomingBatch.objects.using(server).exists()
+    path.write_bytes(whole)
+    push(enrolled_laptop, server)
+    consume(server)
+    assert mirrored(Word, server, "text") == [(SECRET,)]

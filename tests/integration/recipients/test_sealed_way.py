@@ -10,6 +10,7 @@ from sync_api.deserializer import consume, open_units
 from sync_api.exceptions import RecipientKeyMissing, SealedModelsInvalid
 from sync_api.models import IncomingTransaction, OutgoingBatch
 from sync_api.recipients.book import public_keys, retire_recipient
+from sync_api.recipients.checks import check_sealed_models
 from sync_api.recipients.own import own_key, rotate_own_key
 from sync_api.sealing import seal
 from sync_api.verification import verify_chain
@@ -143,6 +144,8 @@ def test_a_misspelt_setting_lets_nothing_pass_in_the_open(
     capture(enrolled_laptop, [insert(Word, **word("a"))])
     with pytest.raises(SealedModelsInvalid, match=what):
         seal(enrolled_laptop, NAME)
+    (told,) = check_sealed_models(None)
+    assert (told.id, what in told.msg) == ("sync_api.E010", True)
     assert not OutgoingBatch.objects.using(enrolled_laptop).exists()
 
 
