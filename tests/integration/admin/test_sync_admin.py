@@ -17,6 +17,7 @@ from sync_api.capture import sync_context
 from sync_api.deserializer import consume
 from sync_api.models import (
     Alarm,
+    Bundle,
     CaptureSchema,
     DeviceCredential,
     EnrolmentCode,
@@ -65,6 +66,7 @@ def rows() -> Laptop:
         device=laptop.device, public_key="d" * 64, certificate={"device": "laptop-9"}, token_hash="e" * 64
     )
     Alarm.objects.create(device=laptop.device, code="batch_fork", text="Two batches have number 1.")
+    Bundle.objects.create(direction="imported", name="laptop-9.zip", state="done", exporter="laptop-9")
     return laptop
 
 
