@@ -5,7 +5,8 @@ Gotchas, each with a test:
    out. A row that it has changed since stands in the log as an update without an insert: that first update becomes
    the marked insert. A row that it has deleted since was never recorded: its delete is taken out of the log.
    All this is possible because nothing of the log is sent before the baseline is done. What earlier epochs sealed
-   does not count: a new epoch tells everything again. There a delete stays, as the server has the record.
+   does not count: a new epoch tells everything again. There a delete stays, as the server has the record. Nor does
+   what was captured under another device name (a clone that got one of its own): it is never sent under this one.
 2. On PostgreSQL a writer's record may become visible later than ours with a lower id: each step locks the table
    against writers.
 """
@@ -45,7 +46,7 @@ def baseline(alias: str, *, progress: Callable[[str, int], None] | None = None) 
         label = captured.schema.label
         if due.get(label, {}).get("done", True):
             continue
-        logged = Logged(alias, label)
+        logged = Logged(alias, label, alias_settings(alias).device)
         while (rows := write_chunk(alias, captured, logged)) is not None:
             written[label] = written.get(label, 0) + rows
             if progress is not None:
@@ -54,10 +55,11 @@ def baseline(alias: str, *, progress: Callable[[str, int], None] | None = None) 
 
 
 class Logged:
-    """Keys of one model in the log's unsealed part, by the program's own changes, read on from where it stopped."""
+    """Keys of one model in a device's unsealed part of the log, by the program's own changes, read on from where it
+    stopped."""
 
-    def __init__(self, alias: str, label: str) -> None:
-        self.alias, self.label = alias, label
+    def __init__(self, alias: str, label: str, device: str) -> None:
+        self.alias, self.label, self.device = alias, label, device
         self.keys: set[str] = set()
         self.until = 0
 
@@ -65,8 +67,8 @@ class Logged:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(
                 f"SELECT id, tx_pk FROM {OUTGOING} WHERE id > %s AND tx_name = %s AND NOT is_baseline"
-                " AND batch_number IS NULL ORDER BY id",
-                [self.until, self.label],
+                " AND batch_number IS NULL AND device = %s ORDER BY id",
+                [self.until, self.label, self.device],
             )
             for number, key in cursor.fetchall():
                 self.until = number
@@ -96,21 +98,23 @@ def write_chunk(alias: str, captured: Captured, logged: Logged) -> int | None:
             )
             state["after"] = rows[-1][0]
         else:
-            begin_records_with_an_insert(alias, label, is_first_epoch=device.began.get("kind") == "fresh")
+            begin_records_with_an_insert(alias, label, device.name, is_first_epoch=device.began.get("kind") == "fresh")
             state["done"] = True
         device.save(using=alias, update_fields=["baselines"])
         return len(unknown) if rows else None
 
 
-def begin_records_with_an_insert(alias: str, label: str, *, is_first_epoch: bool) -> None:
+def begin_records_with_an_insert(alias: str, label: str, device: str, *, is_first_epoch: bool) -> None:
     """Gotcha 1: the first unsealed transaction of each record becomes an insert, or goes when it is a delete of a
     record that was never told."""
-    first = f"id IN (SELECT min(id) FROM {OUTGOING} WHERE tx_name = %s AND batch_number IS NULL GROUP BY tx_pk)"
+    unsealed = f"FROM {OUTGOING} WHERE tx_name = %s AND batch_number IS NULL AND device = %s"
+    first = f"id IN (SELECT min(id) {unsealed} GROUP BY tx_pk)"
     with connections[alias].cursor() as cursor:
         if is_first_epoch:
-            cursor.execute(f"DELETE FROM {OUTGOING} WHERE action = 'D' AND {first}", [label])
+            cursor.execute(f"DELETE FROM {OUTGOING} WHERE action = 'D' AND {first}", [label, device])
         cursor.execute(
-            f"UPDATE {OUTGOING} SET action = 'I', is_baseline = %s WHERE action = 'U' AND {first}", [True, label]
+            f"UPDATE {OUTGOING} SET action = 'I', is_baseline = %s WHERE action = 'U' AND {first}",
+            [True, label, device],
         )
 
 
