@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from audit.fields import from_microseconds
 from audit.mirror.columns import NOW
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PAST_STATES = 3
 """Past states looked at per device."""
 
+Versions: TypeAlias = dict[tuple[str, str, str], list[Version]]
+
 STORED = (IncomingBatch.State.HELD, IncomingBatch.State.CONSUMED)
 
 
@@ -49,10 +51,9 @@ def check_everything(world: World, moment: int) -> tuple[list[str], str]:
         counts["lines"] += folded.lines
         counts["versions"] += sum(map(len, folded.versions.values()))
     for computer in world.laptops():
-        if computer.name == computer.device:
-            found = laptop_problems(world, computer, chance)
-            problems += [f"{computer.name}: {problem}" for problem in found]
-            counts["laptops"] += 1
+        found = laptop_problems(world, computer, chance)
+        problems += [f"{computer.name}: {problem}" for problem in found]
+        counts["laptops"] += 1
     facts = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     return problems, f"all holds: {facts}"
 
@@ -75,9 +76,7 @@ def mirror_problems(alias: str, device: Device, folded: Folded, chance: random.R
             yield f"the mirror as of {from_microseconds(moment)} is not the fold of the log"
 
 
-def differences(
-    expected: dict[tuple[str, str, str], list[Version]], found: dict[tuple[str, str, str], list[Version]]
-) -> Iterator[str]:
+def differences(expected: Versions, found: Versions) -> Iterator[str]:
     for record in sorted(expected.keys() | found.keys()):
         wanted, there = expected.get(record, []), found.get(record, [])
         if len(wanted) != len(there):
@@ -147,7 +146,7 @@ def transport_problems(world: World, computer: Computer, device: Device) -> Iter
     outgoing = OutgoingTransaction.objects.using(computer.alias).filter(device=computer.device)
     if outgoing.filter(batch_number=None).exists():
         yield "transactions are not sealed"
-    for batch in OutgoingBatch.objects.using(computer.alias).order_by("id"):
+    for batch in OutgoingBatch.objects.using(computer.alias).filter(device__name=computer.device).order_by("id"):
         stored = IncomingBatch.objects.using(server).filter(
             epoch__device=device, epoch__epoch=batch.epoch, number=batch.number, hash=batch.hash
         )
@@ -162,18 +161,19 @@ def transport_problems(world: World, computer: Computer, device: Device) -> Iter
         if "held" not in batch.receipts and world.accounts[computer.name].is_pure:
             yield f"{where} arrived, and its receipt did not come back"
         rows = outgoing.filter(batch_epoch=batch.epoch, batch_number=batch.number).order_by("id")
-        sent = list(
-            rows.values_list("unit", "tx_name", "tx_pk", "previous_pk", "action", "payload", "is_consumed_server")
-        )
+        columns = ("unit", "tx_name", "tx_pk", "previous_pk", "action", "payload")
+        sent = list(rows.values_list(*columns, "is_consumed_server", "is_baseline"))
         lines = IncomingTransaction.objects.using(server).filter(batch=held).order_by("sequence")
-        got = list(lines.values_list("unit", "tx_name", "tx_pk", "previous_pk", "action", "payload"))
+        got = list(lines.values_list(*columns))
         if [row[1:6] for row in sent] != [row[1:] for row in got]:
             yield f"{where} has other lines on the server than on the laptop"
-        elif partition([row[0] for row in sent]) != partition([row[0] for row in got]):
+        elif partition([-place if row[7] else row[0] for place, row in enumerate(sent, 1)]) != partition(
+            [row[0] for row in got]
+        ):
             yield f"{where} has other units on the server than on the laptop"
         if "held" in batch.receipts and not all(row[6] for row in sent):
             yield f"{where} has a receipt, and its transactions are not marked"
-    sealed = outgoing.exclude(batch_number=None).order_by()
+    sealed = outgoing.exclude(batch_number=None).filter(is_baseline=False).order_by()
     units = sealed.values_list("unit", "batch_epoch", "batch_number").distinct()
     for unit, batches in Counter(unit for unit, _, _ in units).items():
         if batches > 1:

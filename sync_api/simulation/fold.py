@@ -15,7 +15,7 @@ from django.apps import apps
 from audit.fields import to_microseconds
 from audit.mirror.tables import mirror_tables
 from audit.models import Device
-from sync_api.models import IncomingBatch, IncomingEpoch, IncomingTransaction
+from sync_api.models import IncomingBatch, IncomingEpoch, IncomingTransaction, ParkedUnit
 from sync_api.schema.decoding import read_value
 from sync_api.simulation.truth import compared_fields, key_text, plain
 
@@ -72,11 +72,11 @@ def fold_line(folded: Folded, line: IncomingTransaction, batch: IncomingBatch, *
     is_there = bool(versions) and versions[-1].ended is None
     moment = max(to_microseconds(line.effective_at), folded.floors.get(record, 0))
     where = f"line {line.sequence} of batch {batch.number} ({line.action} {line.tx_name} {line.tx_pk})"
-    if line.is_baseline and is_there:
+    if line.is_baseline and is_there and not is_accepted(line):
         if values_of(line, batch) != versions[-1].values:
             folded.problems.append(f"{where} was passed over as identical, and is not")
         return
-    if (line.action == "I") is is_there:
+    if (line.action == "I") is is_there and not (line.is_baseline and is_there):
         folded.problems.append(f"{where} was applied, though its record was {'' if is_there else 'not '}there")
         return
     if is_there:
@@ -84,6 +84,12 @@ def fold_line(folded: Folded, line: IncomingTransaction, batch: IncomingBatch, *
     if line.action != "D":
         versions.append(Version(values_of(line, batch), moment, None))
     folded.floors[record] = moment
+
+
+def is_accepted(line: IncomingTransaction) -> bool:
+    """Whether an operator took this baseline as the next version."""
+    units = ParkedUnit.objects.using(line._state.db).filter(batch=line.batch_id, unit=line.unit)
+    return units.exclude(accepted_by="").exists()
 
 
 def values_of(line: IncomingTransaction, batch: IncomingBatch) -> Values:

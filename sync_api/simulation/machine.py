@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sync_api.failpoints import FAILPOINTS
 from sync_api.simulation.computers import Template
@@ -18,10 +18,15 @@ LAPTOPS = ("laptop-1", "laptop-2", "laptop-3")
 VARIETY_MAX = 2**16
 JUMP_SECONDS_MAX = 400 * 24 * 3600
 
+PROFILES = ("plain", "plain", "plain", "clones", "revocations", "everything")
+"""What may happen to a laptop's identity in a run. Plain runs are compared most strictly, so they are most of them."""
+
 laptops = st.sampled_from(LAPTOPS)
+everybody = st.sampled_from((SERVER, *LAPTOPS))
 varieties = st.integers(0, VARIETY_MAX)
 actions = st.tuples(st.sampled_from(ACTIONS), varieties)
 passages = st.integers(1, 3)
+troubles = st.one_of(st.just(()), st.lists(st.sampled_from(TROUBLES), max_size=4).map(tuple))
 
 
 def kills_at(*stations: str) -> st.SearchStrategy[tuple[str, int] | None]:
@@ -30,19 +35,16 @@ def kills_at(*stations: str) -> st.SearchStrategy[tuple[str, int] | None]:
     return st.one_of(st.none(), st.none(), st.tuples(st.sampled_from(points), passages))
 
 
-troubles = st.one_of(st.just(()), st.lists(st.sampled_from(TROUBLES), max_size=4).map(tuple))
-
-
 class Simulation(RuleBasedStateMachine):
-    """One run. Subclasses name the template."""
+    """One run. Subclasses name the template and who is told of the end."""
 
     template: Template
     report: Any
-    """Told of each run that has ended well: steps and facts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World(self.template).__enter__()
+        self.profile = "plain"
         self.moment = 0
 
     def teardown(self) -> None:
@@ -54,11 +56,25 @@ class Simulation(RuleBasedStateMachine):
         finally:
             self.world.__exit__(None, None, None)
 
+    def may(self, profile: str) -> bool:
+        return self.profile in (profile, "everything")
+
     def name_of(self, name: str, clone: bool) -> str:
         return f"{name}-clone" if clone and f"{name}-clone" in self.world.computers else name
 
+    @initialize(profile=st.sampled_from(PROFILES), moment=varieties)
+    def begin(self, profile: str, moment: int) -> None:
+        """`moment` decides which past states are looked at in the end."""
+        self.profile, self.moment = profile, moment
+
+    # --- at the laptops; what is done most often has several rules
+
     @rule(name=laptops, clone=st.booleans(), action=actions)
     def write(self, name: str, clone: bool, action: tuple[str, int]) -> None:
+        self.world.write(self.name_of(name, clone), [action])
+
+    @rule(name=laptops, clone=st.booleans(), action=actions)
+    def write_again(self, name: str, clone: bool, action: tuple[str, int]) -> None:
         self.world.write(self.name_of(name, clone), [action])
 
     @rule(name=laptops, count=st.integers(2, 8), variety=varieties)
@@ -72,13 +88,13 @@ class Simulation(RuleBasedStateMachine):
     def write_unit(self, name: str, unit: list[tuple[str, int]], ends: str) -> None:
         self.world.write(name, unit, ends)
 
-    @rule(name=laptops, clone=st.booleans(), spoilt=troubles, cut=varieties, kill=kills_at("seal", "push", "accept"))
-    def push(self, name: str, clone: bool, spoilt: tuple[str, ...], cut: int, kill: tuple[str, int] | None) -> None:
-        self.world.push(self.name_of(name, clone), spoilt, cut if "cut" in spoilt else 0, kill)
+    @rule(name=laptops, clone=st.booleans(), kill=kills_at("seal", "push", "accept"))
+    def push(self, name: str, clone: bool, kill: tuple[str, int] | None) -> None:
+        self.world.push(self.name_of(name, clone), kill=kill)
 
-    @rule(kill=kills_at("consume"))
-    def consume(self, kill: tuple[str, int] | None) -> None:
-        self.world.consume(kill)
+    @rule(name=laptops, spoilt=troubles, cut=varieties)
+    def push_over_bad_road(self, name: str, spoilt: tuple[str, ...], cut: int) -> None:
+        self.world.push(name, spoilt, cut if "cut" in spoilt else 0)
 
     @precondition(lambda self: self.world.network.delayed)
     @rule()
@@ -89,57 +105,67 @@ class Simulation(RuleBasedStateMachine):
     def jump_clock(self, name: str, seconds: int) -> None:
         self.world.jump_clock(name, seconds)
 
-    @rule(name=laptops)
-    def clone(self, name: str) -> None:
-        self.world.clone(name)
-
-    @rule(name=st.sampled_from((SERVER, *LAPTOPS)))
-    def back_up(self, name: str) -> None:
-        self.world.back_up(name)
-
-    @precondition(lambda self: self.world.copies)
-    @rule(which=st.integers(0, 3))
-    def restore(self, which: int) -> None:
-        names = sorted(self.world.copies)
-        self.world.restore(names[which % len(names)])
-
-    @rule(name=st.sampled_from((SERVER, *LAPTOPS)))
-    def fill_disk(self, name: str) -> None:
-        self.world.fill_disk(name)
-
-    @rule(name=st.sampled_from((SERVER, *LAPTOPS)))
-    def free_disk(self, name: str) -> None:
-        self.world.free_disk(name)
+    @rule(name=everybody, full=st.booleans())
+    def disk(self, name: str, full: bool) -> None:
+        if full:
+            self.world.fill_disk(name)
+        else:
+            self.world.free_disk(name)
 
     @rule(name=laptops)
     def upgrade(self, name: str) -> None:
         self.world.upgrade(name)
 
+    # --- at the server
+
+    @rule(kill=kills_at("consume"))
+    def consume(self, kill: tuple[str, int] | None) -> None:
+        self.world.consume(kill)
+
     @rule(variety=st.integers(0, 100))
     def refuse_values(self, variety: int) -> None:
         self.world.refuse_values(variety)
 
+    @precondition(lambda self: self.world.parked)
+    @rule(which=st.integers(0, 9), does=st.sampled_from(("allow", "retry", "ignore", "accept")))
+    def mend(self, which: int, does: str) -> None:
+        if does == "allow":
+            self.world.allow_values()
+        elif does == "retry":
+            self.world.retry()
+        elif does == "accept":
+            self.world.accept(which)
+        else:
+            self.world.ignore(which)
+
+    # --- what happens to whole computers
+
+    @rule(name=everybody)
+    def back_up(self, name: str) -> None:
+        self.world.back_up(name)
+
+    @precondition(lambda self: SERVER in self.world.copies)
     @rule()
-    def allow_values(self) -> None:
-        self.world.allow_values()
+    def restore_server(self) -> None:
+        self.world.restore(SERVER)
 
-    @rule()
-    def retry(self) -> None:
-        self.world.retry()
+    @precondition(lambda self: self.may("clones") and set(self.world.copies) - {SERVER})
+    @rule(which=st.integers(0, 2))
+    def restore_laptop(self, which: int) -> None:
+        names = sorted(set(self.world.copies) - {SERVER})
+        self.world.restore(names[which % len(names)])
 
-    @rule(which=st.integers(0, 9))
-    def ignore(self, which: int) -> None:
-        self.world.ignore(which)
+    @precondition(lambda self: self.may("clones"))
+    @rule(name=laptops)
+    def clone(self, name: str) -> None:
+        self.world.clone(name)
 
+    @precondition(lambda self: self.may("revocations"))
     @rule(name=laptops)
     def revoke(self, name: str) -> None:
         self.world.revoke(name)
 
-    @rule(name=laptops, new_key=st.booleans())
-    def enrol_again(self, name: str, new_key: bool) -> None:
-        self.world.enrol_again(name, new_key=new_key)
-
-    @rule(moment=varieties)
-    def choose_moment(self, moment: int) -> None:
-        """Which past states are looked at in the end."""
-        self.moment = moment
+    @precondition(lambda self: self.may("revocations"))
+    @rule(name=laptops, clone=st.booleans(), new_key=st.booleans())
+    def enrol_again(self, name: str, clone: bool, new_key: bool) -> None:
+        self.world.enrol_again(self.name_of(name, clone), new_key=new_key)

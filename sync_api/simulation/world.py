@@ -12,17 +12,19 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec
 
 from django.db import Error, connections
 
 from audit.mirror.tables import mirror_tables
 from sync_api.capture.baseline import baseline
+from sync_api.capture.install import install
 from sync_api.client import enrol, push
 from sync_api.client.push import PushReport
-from sync_api.deserializer import consume, ignore, open_units, retry_parked
+from sync_api.deserializer import accept_baseline, consume, ignore, open_units, retry_parked
 from sync_api.enrolment.registration import add_device, revoke_device
 from sync_api.exceptions import ServerRefused, SyncError
+from sync_api.models import DeviceCredential
 from sync_api.simulation import writing
 from sync_api.simulation.checks import check_everything
 from sync_api.simulation.computers import Computer, Template
@@ -81,6 +83,8 @@ class World:
     steps: int = 0
     counter: int = 0
     server_was_restored: bool = False
+    parked: int = 0
+    """Units that were parked when the server last consumed."""
 
     def __enter__(self) -> World:
         self._folder = tempfile.TemporaryDirectory(prefix="syncserver-simulation-")
@@ -278,7 +282,8 @@ class World:
         errors = [error for error in errors if "disk is full" not in error]
         if errors:
             raise Broken(errors, self.script)
-        return f"{sum(one.batches for one in report.devices)} batches, {open_units(self.server.alias).count()} parked"
+        self.parked = open_units(self.server.alias).count()
+        return f"{sum(one.batches for one in report.devices)} batches, {self.parked} parked"
 
     @step
     def refuse_values(self, variety: int) -> str:
@@ -314,14 +319,21 @@ class World:
     @step
     def ignore(self, which: int) -> str:
         """The operator sets a parked unit aside for good."""
+        return self.decide(which, lambda unit: ignore(self.server.alias, unit, reason="simulated"))
+
+    @step
+    def accept(self, which: int) -> str:
+        """The operator takes a laptop's baseline as the record's next version."""
+        return self.decide(which, lambda unit: accept_baseline(self.server.alias, unit, reason="simulated"))
+
+    def decide(self, which: int, decision: Callable[[int], object]) -> str:
         units = list(open_units(self.server.alias).order_by("pk").values_list("pk", flat=True))
         if not units:
             return "nothing is parked"
-        unit = units[which % len(units)]
 
         def work() -> str:
-            ignore(self.server.alias, unit, reason="simulated", ignored_by="operator")
-            return "ignored"
+            decision(units[which % len(units)])
+            return "decided"
 
         return self.attempt(self.server, work)
 
@@ -329,9 +341,12 @@ class World:
     def revoke(self, name: str) -> str:
         """A laptop is reported stolen."""
         device = self.laptop(name).device
-        with self.server.at_work():
+
+        def work() -> str:
             revoke_device(self.server.alias, device, reason="simulated")
-        return "revoked"
+            return "revoked"
+
+        return self.attempt(self.server, work)
 
     @step
     def enrol_again(self, name: str, new_key: bool = False) -> str:
@@ -353,29 +368,49 @@ class World:
 
     @step
     def heal(self) -> str:
-        """Take all faults away and do what the documentation says, until everything has arrived.
-
-        Of a device and its clone, only one stays in use; a device that was cloned, restored or revoked is enrolled
-        anew by the operator.
-        """
+        """Take all faults away and do what the documentation says, until everything has arrived: a clone gets a name
+        of its own, a laptop that the server refuses is enrolled anew, baselines that differ are accepted."""
         for computer in self.computers.values():
             computer.close()  # ends a full disk
         self._allow_values()
         self.network.delayed.clear()
-        in_use = [computer for computer in self.laptops() if computer.name == computer.device]
-        for computer in in_use:
-            if not self.accounts[computer.name].is_pure:
-                self._enrol_again(computer, new_key=True)
-        outcomes = []
-        for computer in in_use:
-            outcomes.append(self._deliver_all(computer))
-        for _ in range(ROUNDS_MAX):
-            self._consume()
-        for computer in in_use:
+        for computer in self.laptops():
+            if computer.name != computer.device:
+                self._rename(computer)
+        outcomes = [self._deliver_all(computer) for computer in self.laptops()]
+        self._consume_everything()
+        for computer in self.laptops():
             outcome = self._push(computer)
             if not outcome.startswith("sent"):
                 raise Broken([f"{computer.name} cannot push after healing: {outcome}"], self.script)
         return "; ".join(outcomes)
+
+    def _rename(self, clone: Computer) -> None:
+        """A clone goes on as a device of its own: SYNC_DEVICE, migrate, enrol, baseline."""
+        clone.disconnect()
+        clone.device = clone.name
+        clone.connect()
+        with clone.at_work():
+            install(clone.alias)
+        self._enrol_again(clone, new_key=False)
+
+    def _consume_everything(self) -> None:
+        """Consume, accept what laptops say of records that differ, retry, until nothing changes."""
+        before = -1
+        for _ in range(ROUNDS_MAX):
+            outcome = self._consume()
+            if "batches" not in outcome:
+                raise Broken([f"the server cannot consume after healing: {outcome}"], self.script)
+            differing = open_units(self.server.alias).filter(code="baseline_differs", blocked_by=None)
+            for unit in list(differing.order_by("pk").values_list("pk", flat=True)):
+                self._accept(unit)
+            if self.parked == before:
+                return
+            before = self.parked
+
+    def _accept(self, unit: int) -> None:
+        with self.server.at_work():
+            accept_baseline(self.server.alias, unit, reason="simulated")
 
     def _deliver_all(self, computer: Computer) -> str:
         """Push until the server has said that it holds everything; enrol anew where it says so."""
@@ -384,9 +419,13 @@ class World:
             outcome = self._push(computer)
             if outcome.startswith("sent 0"):
                 return outcome
-            if outcome.startswith("refused"):
-                self._enrol_again(computer, new_key="device_revoked" in outcome or "key" in outcome)
+            if outcome.startswith(("refused", "stopped")):
+                self._enrol_again(computer, new_key=self.is_revoked(computer))
         raise Broken([f"{computer.name} could not deliver everything: {outcome}"], self.script)
+
+    def is_revoked(self, computer: Computer) -> bool:
+        credentials = DeviceCredential.objects.using(self.server.alias).filter(device__name=computer.device)
+        return credentials.exclude(revoked_at=None).exists()
 
     @step
     def check(self, moment: int = 0) -> str:
