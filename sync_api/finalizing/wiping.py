@@ -76,7 +76,7 @@ def wipe(alias: str, finalization: Finalization) -> Finalization:
 
 
 def marked_records(finalization: Finalization, rows: LocalRows) -> set[Record]:
-    """The marked records that are here: of a whole mark, whatever was not made since is among them."""
+    """The marked records that are here. Of a whole mark all are: what was made since is among those changed since."""
     if not finalization.is_partial:
         return set(rows.all())
     models = mark_of(finalization).models.items()

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from sync_api.client.finalize import carrier
 from sync_api.conf import limit
 from sync_api.finalizing.drive import abandon, facts_of, finalize, scrub
+from sync_api.finalizing.proof import mark_of
 from sync_api.management.commands._common import add_database, add_json, plain_errors, to_json
 from sync_api.models import Finalization
 
@@ -59,5 +60,5 @@ def sentence(done: Finalization) -> str:
         return "The finalization is given up. Everything stays on this device."
     removed = sum(counts["removed"] for counts in done.wiped.values())
     kept = sum(counts["kept"] for counts in done.wiped.values())
-    told = f"{done.device.server_name} has preserved {removed + kept} records; {removed} were removed here."
-    return told + (f" {kept} stay: they were changed since, or others here need them." if kept else "")
+    told = f"{done.device.server_name} has preserved {mark_of(done).count} records; {removed} were removed here."
+    return told + (f" {kept} stay: they were made or changed since, or others here need them." if kept else "")
