@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def test_everything_is_sent_by_keyboard_and_the_page_follows(laptop: str, live_s
         visit.tab_until("button")
         page.keyboard.press("Enter")
         expect(page.locator("#progress")).to_be_visible()
-        page.wait_for_function("document.getElementById('progress').value > 0")
+        expect(page.locator("#line")).to_have_text(re.compile(r"Sending: [1-9]\d* of 1,240 records\."))
         visit.picture("laptop-sending")
         expect(page.locator("#answer")).to_have_text("Yes", timeout=30_000)
         expect(page.locator("#count-held")).to_have_text("1,240")
