@@ -101,6 +101,7 @@ def content(station: Installation, number: int) -> bytes:
     return bytes(found[0])
 
 
+@pytest.mark.long
 def test_custody_is_known_on_every_hop_and_a_lost_middleman_loses_nothing(tmp_path: Path, field: Field) -> None:
     field.pull()
     missing = field.laptop.manage("custody", "--missing")
@@ -126,6 +127,7 @@ def all_custody(station: Installation) -> list[dict[str, Any]]:
     return list(station.manage_json("custody")["custody"])
 
 
+@pytest.mark.long
 def test_what_a_lost_middleman_took_is_listed_on_the_server(tmp_path: Path, field: Field) -> None:
     field.pull()
     second = new_middleman(tmp_path, "relay-2", field.central, field.web)
@@ -136,6 +138,7 @@ def test_what_a_lost_middleman_took_is_listed_on_the_server(tmp_path: Path, fiel
     assert (missing["signer"], missing["first"], missing["number"]) == ("relay-1", 4, BATCHES)
 
 
+@pytest.mark.long
 def test_an_altered_batch_is_refused_and_the_laptop_s_own_still_gets_there(tmp_path: Path, field: Field) -> None:
     field.pull()
     spoiled = bytearray(content(field.middleman, 3))
@@ -154,6 +157,7 @@ def test_an_altered_batch_is_refused_and_the_laptop_s_own_still_gets_there(tmp_p
     assert_exactly_once(field.laptop, field.central)
 
 
+@pytest.mark.long
 def test_a_withheld_batch_is_noticed_and_what_follows_waits_for_it(tmp_path: Path, field: Field) -> None:
     field.pull()
     assert change(field.middleman, "DELETE FROM sync_api_carriedbatch WHERE number = 2") == 1
@@ -166,6 +170,7 @@ def test_a_withheld_batch_is_noticed_and_what_follows_waits_for_it(tmp_path: Pat
     assert_exactly_once(field.laptop, field.central)
 
 
+@pytest.mark.long
 def test_batches_handed_on_under_each_other_s_numbers_are_put_right(field: Field) -> None:
     field.pull()
     two, three = content(field.middleman, 2), content(field.middleman, 3)
@@ -182,6 +187,7 @@ def test_batches_handed_on_under_each_other_s_numbers_are_put_right(field: Field
     assert_exactly_once(field.laptop, field.central)
 
 
+@pytest.mark.long
 def test_the_same_batches_by_two_middlemen_in_turns_arrive_once(tmp_path: Path, field: Field) -> None:
     second = new_middleman(tmp_path, "relay-2", field.central, field.web)
     field.pull()
@@ -196,10 +202,9 @@ def test_the_same_batches_by_two_middlemen_in_turns_arrive_once(tmp_path: Path, 
     assert_exactly_once(field.laptop, field.central)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("failpoint", ON_THE_WAY)
-@pytest.mark.parametrize(
-    "nth", [pytest.param(1, marks=pytest.mark.long), 2]
-)  # at the second something is stored already
+@pytest.mark.parametrize("nth", [1, 2], ids=["first", "with-something-stored"])
 def test_a_middleman_killed_anywhere_loses_and_repeats_nothing(field: Field, failpoint: str, nth: int) -> None:
     place = f"{failpoint}:{nth}"
     with (
@@ -220,6 +225,7 @@ def test_a_middleman_killed_anywhere_loses_and_repeats_nothing(field: Field, fai
     assert field.status()["unsent_batches"] == 0
 
 
+@pytest.mark.long
 def test_a_chain_of_middlemen_and_servers(tmp_path: Path, field: Field) -> None:
     """field -> middleman -> second middleman -> community server -> central server, and the receipts back."""
     community = installation(tmp_path, role="server", device="community", apps=APPS)
@@ -252,6 +258,7 @@ def trust(station: Installation, server: Installation) -> None:
     station.manage("trust_server", own["name"], "--key", own["public_key"])
 
 
+@pytest.mark.long
 def test_only_what_is_in_a_verified_backup_is_purged(field: Field) -> None:
     field.pull()
     field.hand_on()
