@@ -16,7 +16,8 @@ from sync_api.sealing import seal
 from sync_api.verification import verify_chain
 from sync_api.wire.sealed_payloads import SEALED_KEY
 from tests.integration.deserializer.received import baseline, delete, insert, update
-from tests.integration.recipients.sealed import NAME, SERVER_NAMES, capture, knows, mirrored, push, visible
+from tests.integration.field import enrolled
+from tests.integration.recipients.sealed import NAME, SERVER_NAMES, capture, knows, mirrored, push, set_up, visible
 from tests.matrix.models import Person, Place, Symptom, Word
 
 pytestmark = pytest.mark.django_db(databases=["default", "laptop_pg", "server", "server_pg"])
@@ -177,3 +178,17 @@ def test_until_a_key_is_retired_both_can_read(enrolled_laptop: str, server: str,
     capture(enrolled_laptop, [insert(Word, **word("a"))])
     (envelope,) = push(enrolled_laptop, server)
     assert len(envelope.header["sealed"][0]["recipients"]) == 2
+
+
+def test_only_the_named_inspector_reads_what_two_servers_hold(settings: Any) -> None:
+    set_up("default", "server")
+    enrolled("server_pg", NAME)
+    settings.SYNC_SEALED_MODELS = {"matrix.word": ["server-2"]}
+    knows("default", "server-2")
+    capture("default", [insert(Word, **word("a"))])
+    for server in ("server", "server_pg"):
+        push("default", server)
+        consume(server)
+    assert mirrored(Word, "server", "text") == []
+    assert open_units("server").get().code == "payload_sealed"
+    assert mirrored(Word, "server_pg", "text") == [(SECRET,)]
