@@ -18,6 +18,7 @@ from sync_api.models.outgoing import BASELINE_REASON
 from sync_api.sealing.payloads import seal_payloads
 from sync_api.sealing.pending import Row, pending_rows, record_of
 from sync_api.transactions import immediate
+from sync_api.trust import own_certificate
 from sync_api.wire import chain
 from sync_api.wire.format import FORMAT, Sealed, check_sealed, encode
 from sync_api.wire.keys import DeviceKeys, device_keys
@@ -146,7 +147,7 @@ def header_and_lines(
     header = {
         "format": FORMAT,
         "device": device.name,
-        "certificate": device.certificate or own_certificate(device, keys),
+        "certificate": device.certificate or uncertified(alias, device, keys),
         "epoch": device.epoch,
         "began": device.began,
         "number": device.head_number + 1,
@@ -166,8 +167,11 @@ def header_and_lines(
     return header, lines
 
 
-def own_certificate(device: LocalDevice, keys: DeviceKeys) -> dict[str, Any]:
-    """Before enrolment a device can only say its own key."""
+def uncertified(alias: str, device: LocalDevice, keys: DeviceKeys) -> dict[str, Any]:
+    """A server signs its own certificate; before enrolment any other device can only say its key."""
+    own = alias_settings(alias)
+    if own.role == "server" and own.device == device.name:
+        return own_certificate(alias)
     return {"device": device.name, "public_key": keys.public_hex}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import httpx
+from django.db import connections
 from django.test import Client
 
 
@@ -27,11 +29,13 @@ class Road(httpx.BaseTransport):
     def ask(self, request: httpx.Request) -> httpx.Response:
         answer = self.client.generic(
             request.method,
-            request.url.path,
+            request.url.raw_path.decode(),
             request.read(),
             content_type=request.headers.get("content-type", ""),
             headers={name: request.headers.get(name, "") for name in ("Authorization", "X-Sync-Heartbeat")},
         )
+        if threading.current_thread() is not threading.main_thread():
+            connections.close_all()  # of this thread alone: nobody else will
         return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)
 
 
