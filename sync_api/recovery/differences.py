@@ -43,7 +43,7 @@ class Differences:
 def device_differences(alias: str, name: str) -> Differences:
     """Compare the device's newest epoch with the mirror. Reads only. DeviceNotRegistered.
 
-    Everything received must be consumed first; what is parked counts as known.
+    Everything received must be consumed first; a parked baseline or change counts as known.
     """
     device = Device.objects.using(alias).filter(name=name).first()
     if device is None:
@@ -74,8 +74,10 @@ def current_keys(alias: str, table: MirrorTable, device: Device, epoch: Incoming
 
 
 def told_keys(alias: str, table: MirrorTable, epoch: IncomingEpoch) -> set[Key]:
-    """Keys of which the epoch's transactions speak."""
+    """Keys of records of which the epoch's transactions speak. A parked insert speaks of another record: of one that
+    the device made under a key that a lost one has here."""
     lines = IncomingTransaction.objects.using(alias).filter(batch__epoch=epoch, tx_name=table.label)
+    lines = lines.exclude(action="I", is_baseline=False, is_error=True)
     return set(canonical(table, lines.order_by().values_list("tx_pk", flat=True).distinct().iterator()))
 
 
