@@ -20,6 +20,7 @@ from sync_api.bundles.writing import write_whole
 from sync_api.conf import alias_settings, limit
 from sync_api.exceptions import BatchGone, NoLocalDevice, NotEnrolled, PieceTooSmall, SyncError
 from sync_api.failpoints import failpoint
+from sync_api.fleet import keep_own_heartbeat
 from sync_api.models import Bundle, LocalDevice
 from sync_api.sealing import seal
 from sync_api.trust import own_certificate, statements_for
@@ -119,6 +120,8 @@ def write_bundle(
     exporter = alias_settings(alias).device
     maker = Maker(alias, exporter, own_certificate(alias), secrets.token_hex(16))
     report = ExportReport(exporter, maker.bundle, str(folder))
+    if found:
+        keep_own_heartbeat(alias)
     statements = statements_for(alias, devices=list(devices) or None)
     if not found and not statements:
         return report

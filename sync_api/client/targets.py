@@ -192,6 +192,17 @@ def target_facts(alias: str, target: PushTarget) -> dict[str, Any]:
     }
 
 
+def target_words(target: dict[str, Any]) -> str:
+    """The facts of a target in words: `relay-1 (relay): 3 sealed batches to be sent, failed 5 times in a row, ...`"""
+    waiting = target["waiting_batches"]
+    parts = [f"{waiting} sealed batches to be sent" if waiting else "everything sealed is there"]
+    if target["failures"]:
+        parts.append(f"failed {target['failures']} times in a row")
+    if target["circuit"] == "open":
+        parts.append(f"not tried before {target['open_until']:%Y-%m-%d %H:%M:%S} UTC")
+    return f"{target['name']} ({target['kind']}): {', '.join(parts)}"
+
+
 def waiting_batches(alias: str, target: PushTarget) -> int:
     """Sealed batches that the target has not acknowledged."""
     batches = OutgoingBatch.objects.using(alias).filter(device=target.device_id)

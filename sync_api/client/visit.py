@@ -12,6 +12,7 @@ import orjson
 
 from sync_api.client.http import JSON, Answer, Server
 from sync_api.exceptions import CertificateInvalid, NotTheServer, PeerNotTrusted, ServerRefused
+from sync_api.fleet import Heartbeat
 from sync_api.trust import check_certificate
 from sync_api.trust.visits import visit_request
 
@@ -45,6 +46,7 @@ class Visited(Server):
         try:
             self.peer, nonce = self._meet()
             self._begin(nonce)
+            self.heartbeat = Heartbeat(alias).header
         except BaseException:
             self.client.close()
             raise

@@ -11,7 +11,7 @@ from typing import Any
 
 from sync_api.models import Statement
 
-DIRECT = ("heartbeat", "by pull")
+DIRECT = ("heartbeat", "by pull", "by router")
 """Roads on which a device brings its own word: `Statement.via` is then "its name, road"."""
 
 

@@ -14,6 +14,7 @@ from audit.models import Device
 from sync_api import conf
 from sync_api.enrolment.adoption import adopt
 from sync_api.exceptions import TooManyStatements
+from sync_api.fleet import keep_own_heartbeat
 from sync_api.rest.parsers import StatementsParser
 from sync_api.rest.serializers import (
     PassSerializer,
@@ -91,6 +92,8 @@ class Statements(SyncView):
 
         A page holds whole devices in the order of their names, up to SYNC_STATEMENTS_PER_REQUEST_MAX statements.
         """
+        if not request.query_params.get("after"):
+            keep_own_heartbeat(conf.server_alias())
         asking: Any = request.user
         asked = [name for name in request.query_params.getlist("device") if DEVICE.fullmatch(name)]
         devices = asked if "device" in request.query_params else None

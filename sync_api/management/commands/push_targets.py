@@ -7,7 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sync_api.client.push import enrolled_device
-from sync_api.client.targets import add_target, ensure_home, remove_target, reset_target, target_facts, targets_of
+from sync_api.client.targets import (
+    add_target,
+    ensure_home,
+    remove_target,
+    reset_target,
+    target_facts,
+    target_words,
+    targets_of,
+)
 from sync_api.management.commands._common import add_database, add_json, plain_errors, to_json
 
 
@@ -53,11 +61,5 @@ class Command(BaseCommand):
 
 
 def target_line(target: dict[str, Any]) -> str:
-    waiting = target["waiting_batches"]
-    told = f"{target['name']} ({target['kind']}) at {target['url']}: "
-    told += "has every sealed batch" if not waiting else f"{waiting} sealed batches to be sent"
-    if target["failures"]:
-        told += f"; failed {target['failures']} times in a row"
-    if target["circuit"] == "open":
-        told += f", not tried before {target['open_until']:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{told}.\n  {target['last_error']}" if target["last_error"] else f"{told}."
+    told = f"{target_words(target)}; at {target['url']}."
+    return f"{told}\n  {target['last_error']}" if target["last_error"] else told

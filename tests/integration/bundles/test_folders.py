@@ -94,7 +94,7 @@ def test_pieces_that_wait_for_another_are_taken_in_the_same_pass(world: World, p
     settings.SYNC_EARLY_BATCHES_MAX = 1
     world.batches(6)
     size = len(world.bundle())
-    for place, one in enumerate(reversed(world.export(world.laptop, piece_bytes=size // 2 + 600).files)):
+    for place, one in enumerate(reversed(world.export(world.laptop, piece_bytes=size // 2 + 1_400).files)):
         (world.stick / one.name).rename(post / "incoming" / f"{place}.zip")
     report = import_folder(world.site, post)
     assert (report.failed, report.waiting) == ({}, {})
@@ -105,7 +105,7 @@ def test_what_waits_for_a_piece_that_is_not_there_stays(world: World, post: Path
     settings.SYNC_EARLY_BATCHES_MAX = 1
     world.batches(6)
     size = len(world.bundle())
-    files = world.export(world.laptop, piece_bytes=size // 2 + 600).files
+    files = world.export(world.laptop, piece_bytes=size // 2 + 1_400).files
     (world.stick / files[-1].name).rename(post / "incoming" / "last.zip")
     for _ in range(2):
         assert list(import_folder(world.site, post).waiting) == ["last.zip"]

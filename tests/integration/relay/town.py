@@ -10,12 +10,16 @@ from django.test import Client
 
 
 class Town(httpx.BaseTransport):
-    """Requests to http://NAME go to the views of the installation of that name; the road to `closed` ones is cut."""
+    """Requests to http://NAME go to the views of the installation of that name; the road to `closed` ones is cut.
+
+    A request with the body `failing` is answered with status 500.
+    """
 
     def __init__(self, settings: Any, places: dict[str, str]) -> None:
         self.settings = settings
         self.places = places
         self.closed: set[str] = set()
+        self.failing = b""
         self.requests: list[str] = []
         self.client = Client(raise_request_exception=False)
 
@@ -27,6 +31,8 @@ class Town(httpx.BaseTransport):
         self.requests.append(f"{request.method} {name} {urlsplit(str(request.url)).path}")
         if name in self.closed:
             raise httpx.ConnectError("no road")
+        if self.failing and request.read() == self.failing:
+            return httpx.Response(500)
         before = self.settings.SYNC_SERVER_DATABASE
         self.settings.SYNC_SERVER_DATABASE = self.places[name]
         try:
