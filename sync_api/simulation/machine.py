@@ -16,6 +16,9 @@ from sync_api.simulation.writing import ACTIONS, ENDS
 
 LAPTOPS = ("laptop-1", "laptop-2", "laptop-3")
 VARIETY_MAX = 2**16
+STEPS_BETWEEN = 3
+"""Steps between a copy and its restoring, or between two restorings."""
+
 JUMP_SECONDS_MAX = 400 * 24 * 3600
 
 PROFILES = ("plain", "plain", "plain", "clones", "revocations", "everything")
@@ -58,6 +61,10 @@ class Simulation(RuleBasedStateMachine):
 
     def may(self, profile: str) -> bool:
         return self.profile in (profile, "everything")
+
+    def is_worth_restoring(self, name: str) -> bool:
+        """Whether there is a copy, and enough has happened since."""
+        return self.world.steps - self.world.changed.get(name, self.world.steps) >= STEPS_BETWEEN
 
     def name_of(self, name: str, clone: bool) -> str:
         return f"{name}-clone" if clone and f"{name}-clone" in self.world.computers else name
@@ -144,15 +151,15 @@ class Simulation(RuleBasedStateMachine):
     def back_up(self, name: str) -> None:
         self.world.back_up(name)
 
-    @precondition(lambda self: SERVER in self.world.copies)
+    @precondition(lambda self: self.is_worth_restoring(SERVER))
     @rule()
     def restore_server(self) -> None:
         self.world.restore(SERVER)
 
-    @precondition(lambda self: self.may("clones") and set(self.world.copies) - {SERVER})
+    @precondition(lambda self: self.may("clones") and any(map(self.is_worth_restoring, LAPTOPS)))
     @rule(which=st.integers(0, 2))
     def restore_laptop(self, which: int) -> None:
-        names = sorted(set(self.world.copies) - {SERVER})
+        names = [name for name in LAPTOPS if self.is_worth_restoring(name)]
         self.world.restore(names[which % len(names)])
 
     @precondition(lambda self: self.may("clones"))

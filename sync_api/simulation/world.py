@@ -83,6 +83,8 @@ class World:
     steps: int = 0
     counter: int = 0
     server_was_restored: bool = False
+    changed: dict[str, int] = field(default_factory=dict)
+    """By computer: its last copy or restore, as the number of steps then."""
     parked: int = 0
     """Units that were parked when the server last consumed."""
 
@@ -228,6 +230,7 @@ class World:
         path = self.folder / "copies" / f"{name}.sqlite3"
         computer.copy_file(path)
         self.copies[name] = path
+        self.changed[name] = self.steps
         return "copied"
 
     @step
@@ -237,6 +240,7 @@ class World:
             return "there is no copy"
         computer = self.computers[name]
         computer.replace_file(self.copies[name])
+        self.changed[name] = self.steps
         if name == SERVER:
             self.server_was_restored = True
         else:
