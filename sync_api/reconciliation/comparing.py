@@ -16,7 +16,7 @@ from sync_api.reconciliation.manifest import Manifest
 from sync_api.reconciliation.received import Received, received
 from sync_api.reconciliation.records import Record
 
-PRESENT, MISSING, DIFFERING, EXTRA = "present", "missing", "differing", "not in the manifest"
+PRESENT, MISSING, DIFFERING, EXTRA = "present", "missing", "differing", "extra"
 STATUSES = (MISSING, DIFFERING, EXTRA, PRESENT)
 ACTIONS = {"I": "new", "U": "changed", "D": "deleted"}
 
@@ -91,7 +91,7 @@ def compared(told: Received, manifest: Manifest) -> Iterator[Line]:
             yield line_of(told, PRESENT, record)
     for identity, here in told.records.items():
         if identity not in named:
-            yield line_of(told, EXTRA, here, "It came after the manifest was made, or the manifest is an older one.")
+            yield line_of(told, EXTRA, here, "It is not in the manifest: it came after the manifest was made.")
 
 
 def line_of(told: Received, status: str, record: Record, note: str = "") -> Line:

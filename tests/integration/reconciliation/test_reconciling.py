@@ -76,7 +76,7 @@ def test_a_batch_that_was_not_carried_is_missing_by_number(day: FieldDay) -> Non
     manifest = day.manifest()
     day.carry(1, 3)
     comparison = day.compare(manifest)
-    assert comparison.counts["study.symptom"] == {"missing": 6, "differing": 0, "not in the manifest": 0, "present": 8}
+    assert comparison.counts["study.symptom"] == {"missing": 6, "differing": 0, "extra": 0, "present": 8}
     assert {line.note for line in comparison.lines if line.status == "missing"} == {
         "Batch 2 is not here: pull again, or ask who else carried it."
     }
@@ -135,7 +135,7 @@ def test_what_came_after_the_manifest_is_listed_apart(day: FieldDay) -> None:
     day.seal()
     day.carry()
     comparison = day.compare(manifest)
-    assert by_name(comparison) == {"A": "present", "B": "not in the manifest"}
+    assert by_name(comparison) == {"A": "present", "B": "extra"}
     assert comparison.chain == "ahead"
     assert comparison.is_whole
 
