@@ -78,6 +78,8 @@ PROBLEMS: dict[str, Problem] = {
     # middlemen
     "relay_full": Problem(507, "The middleman has no room", "Try again later, or send to the server."),
     "not_a_relay": Problem(403, "This installation takes no batches", "Send them to a server or a middleman."),
+    "day_invalid": Problem(400, "This is not a day", "Write it as 2026-05-04."),
+    "manifest_too_large": Problem(400, "Too many records of one day", "Name fewer models in SYNC_RECONCILE_MODELS."),
     "visitor_refused": Problem(403, "Only middlemen and servers fetch batches", "Enrol it with --role relay."),
     "batch_not_here": Problem(404, "The batch is not stored here", "Ask for the list again."),
     # enrolment
