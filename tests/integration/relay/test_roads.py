@@ -13,7 +13,9 @@ import pytest
 from audit.models import Device
 from sync_api import exceptions as errors
 from sync_api.client.pull import pull
+from sync_api.client.push import push_to_targets
 from sync_api.client.relay import relay
+from sync_api.client.targets import add_target
 from sync_api.enrolment.registration import issue_certificate
 from sync_api.models import (
     CarriedBatch,
@@ -24,6 +26,7 @@ from sync_api.models import (
     LocalDevice,
     OutgoingBatch,
     OutgoingTransaction,
+    PushTarget,
     Statement,
     TrustedServer,
     Visit,
@@ -104,7 +107,7 @@ def land(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Itera
 
 def empty(aliases: list[str]) -> None:
     for alias in aliases:
-        for model in (CarriedBatch, Statement, Visit, TrustedServer, OutgoingBatch, OutgoingTransaction):
+        for model in (PushTarget, CarriedBatch, Statement, Visit, TrustedServer, OutgoingBatch, OutgoingTransaction):
             model.objects.using(alias).all().delete()
 
 
@@ -363,3 +366,45 @@ def test_a_forged_durable_receipt_removes_nothing(land: Land) -> None:
     facts |= {"epoch": batch.epoch, "number": 1, "hash": batch.hash}
     take_statements(land["relay-1"], [sign_statement(facts, device_keys("relay-2"))], via="test")
     assert purge_carried(land["relay-1"]).removed == 0
+
+
+def test_a_laptop_that_pushes_to_the_middleman_gets_the_server_s_receipts_there(land: Land) -> None:
+    laptop = land["laptop-1"]
+    rows = captured(laptop, "laptop-1", [1] * 8)
+    add_target(laptop, "relay-1", land.town.url("relay-1"), is_relay=True, allow_http=True)
+    land.town.closed.add("central")
+    push_to(land, "relay-1")
+    transactions = OutgoingTransaction.objects.using(laptop)
+    assert transactions.filter(is_consumed_middleman=True, is_consumed_server=False).count() == 8
+    land.town.closed.clear()
+    land.relay()
+    assert arrived(land) == [row.tx_pk for row in rows]
+    push_to(land, "relay-1")
+    assert transactions.filter(is_consumed_server=True).count() == 8
+
+
+def push_to(land: Land, target: str) -> None:
+    run = push_to_targets(land["laptop-1"], target=target, allow_http=True, transport=land.town)
+    assert [result.error for result in run.results] == [None]
+
+
+def test_a_batch_that_the_server_cannot_answer_delays_no_other_device(land: Land) -> None:
+    """An answer of status 500 is no refusal: it stays to be handed on, and the next device has its turn."""
+    for name in ("laptop-a", "laptop-b"):
+        land.carry(Chain.fresh(new_laptop(land, name)).batch(), name)
+    first = CarriedBatch.objects.using(land["relay-1"]).get(device="laptop-a")
+    land.town.failing = bytes(first.content)
+    report = land.relay()
+    assert (report.batches, len(report.problems)) == (1, 1)
+    assert land.held("laptop-b") == [1]
+    land.town.failing = b""
+    assert land.relay().batches == 1
+
+
+def test_a_full_middleman_says_so_and_the_laptop_keeps_its_batches(land: Land, settings: Any) -> None:
+    captured(land["laptop-1"], "laptop-1", [1] * 8)
+    settings.SYNC_CARRIED_BYTES_MAX = 100
+    with pytest.raises(errors.RelayFull):
+        land.pull()
+    settings.SYNC_CARRIED_BYTES_MAX = 10_000_000
+    assert land.pull().batches == 2
