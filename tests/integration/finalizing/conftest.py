@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connections
+from django.db import connections, transaction
 from django.test import TransactionTestCase
 
 from audit.models import Source, TableChanges
@@ -40,16 +40,9 @@ def empty(test_case: Any) -> None:
     study = [m for m in apps.get_app_config("matrix").get_models(include_auto_created=True) if not m._meta.proxy]
     tables: list[Any] = [*study, models.Finalization, *EMPTIED[:-3], TableChanges, Source, *EMPTIED[-3:]]
     for alias in {alias for pair in PAIRS.values() for alias in pair}:
-        connection = connections[alias]
-        with not_captured("end of a test"), connection.cursor() as cursor:
-            names = [f'"{model._meta.db_table}"' for model in tables]
-            if connection.vendor == "postgresql":
-                cursor.execute(f"TRUNCATE {', '.join(names)} CASCADE")
-            else:
-                cursor.execute("PRAGMA foreign_keys=OFF")
-                for name in names:
-                    cursor.execute(f"DELETE FROM {name}")
-                cursor.execute("PRAGMA foreign_keys=ON")
+        with not_captured("end of a test"), transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            for model in tables:
+                cursor.execute(f'DELETE FROM "{model._meta.db_table}"')
         for device in models.LocalDevice.objects.using(alias).filter(role="client"):
             new = models.LocalDevice(
                 pk=device.pk,
