@@ -56,7 +56,8 @@ def test_after_moves_the_whole_era_ends_as_ever(day: Day) -> None:
     Word.objects.using(day.laptop).create(code="a", text="another")
     day.finalize("matrix.Word:a")
     Word.objects.using(day.laptop).create(code="a", text="a third")
-    before = day.as_of(day.moment()) if day.carry() is None else {}
+    day.carry()
+    before = day.as_of(day.moment())
     assert set(day.current(Word).values_list("text", flat=True)) == {"one", "another", "a third"}
     done = day.finalize()
     assert len(done.manifest["moved"]) == 2
