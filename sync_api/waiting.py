@@ -14,6 +14,9 @@ HELD = "held"
 REFUSED = "refused"
 """In place of a receipt: the server's code for batches of an earlier epoch that it will not take. They stay here."""
 
+EPOCH_ENDED = frozenset({"batch_fork", "device_revoked", "epoch_closed", "sequence_mismatch", "epoch_unknown"})
+"""Refusals that end an epoch: for an earlier one the device goes on, its present one needs a new enrolment."""
+
 
 def unsettled(batches: QuerySet[OutgoingBatch]) -> QuerySet[OutgoingBatch]:
     """Those of the batches that the home server has neither receipted nor refused for ever."""

@@ -21,6 +21,7 @@ from sync_api.conf import alias_settings, limit
 from sync_api.exceptions import BatchGone, NoLocalDevice, NotEnrolled, PieceTooSmall, SyncError
 from sync_api.failpoints import failpoint
 from sync_api.fleet import keep_own_heartbeat
+from sync_api.fleet.sending import keep_own_heartbeat
 from sync_api.models import Bundle, LocalDevice
 from sync_api.sealing import seal
 from sync_api.trust import own_certificate, statements_for
@@ -90,6 +91,8 @@ def export_bundle(
     if not statements_only:
         seal_own(alias)
     found = [] if statements_only else sources(alias, devices=devices, everything=everything, server=server)
+    if not found and not statements_only and alias_settings(alias).role == "client":
+        return ExportReport(alias_settings(alias).device, "", str(folder))
     return write_bundle(alias, Path(folder), found, piece_bytes=piece_bytes, devices=devices)
 
 
@@ -118,6 +121,7 @@ def write_bundle(
 ) -> ExportReport:
     """Write these batches, with the statements about their devices (about all, when none are named)."""
     exporter = alias_settings(alias).device
+    keep_own_heartbeat(alias)
     maker = Maker(alias, exporter, own_certificate(alias), secrets.token_hex(16))
     report = ExportReport(exporter, maker.bundle, str(folder))
     if found:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from django.db import models
 from django.db.models import Min
 
-from sync_api.client.waiting import unsettled
 from sync_api.conf import alias_settings
 from sync_api.exceptions import BatchGone
 from sync_api.models import CarriedBatch, IncomingBatch, LocalDevice, OutgoingBatch, Statement, TrustedServer
+from sync_api.waiting import unsettled
 
 HELD_HERE = (IncomingBatch.State.HELD, IncomingBatch.State.CONSUMED)
 

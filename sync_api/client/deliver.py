@@ -14,14 +14,13 @@ from sync_api.failpoints import failpoint
 from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
 from sync_api.transactions import immediate
 from sync_api.trust import take_statements
+from sync_api.waiting import EPOCH_ENDED
 from sync_api.wire.certificates import RECEIPT, is_signed_by
 
 if TYPE_CHECKING:
     from sync_api.client.push_report import PushReport
 
 BATCH_TYPE = "application/vnd.syncserver.batch"
-EPOCH_ENDED = frozenset({"batch_fork", "device_revoked", "epoch_closed", "sequence_mismatch", "epoch_unknown"})
-"""Refusals that end an epoch: for an earlier one the device goes on, its present one needs a new enrolment."""
 
 
 class Deliverer:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from django.db.models import QuerySet
 
-from sync_api.client.deliver import EPOCH_ENDED, Deliverer
+from sync_api.client.deliver import Deliverer
 from sync_api.client.exchange import get_statements
 from sync_api.client.push_report import PushReport
 from sync_api.client.targets import beyond_position, now
@@ -19,6 +19,7 @@ from sync_api.failpoints import failpoint
 from sync_api.models import LocalDevice, OutgoingBatch, PushTarget
 from sync_api.transactions import immediate
 from sync_api.trust import take_statements
+from sync_api.waiting import EPOCH_ENDED
 from sync_api.wire.statements import is_statement, is_statement_of
 
 

@@ -7,6 +7,7 @@ database has lost is copied again.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +15,6 @@ from dataclasses import dataclass
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from sync_api.client.deliver import EPOCH_ENDED
-from sync_api.client.http import backoff
-from sync_api.client.waiting import HELD, REFUSED, unsettled
 from sync_api.conf import alias_settings, limit
 from sync_api.exceptions import (
     NoLocalDevice,
@@ -27,14 +25,16 @@ from sync_api.exceptions import (
     SyncError,
 )
 from sync_api.fleet import keep_own_heartbeat
+from sync_api.fleet.sending import keep_own_heartbeat
 from sync_api.models import DeviceCredential, IncomingEpoch, LocalDevice, OutgoingBatch, OutgoingTransaction
 from sync_api.router.copying import hand_over
 from sync_api.router.enrolling import enrol_locally, require_server
 from sync_api.transactions import immediate
 from sync_api.trust import statements_for, take_statements
+from sync_api.waiting import EPOCH_ENDED, HELD, REFUSED, unsettled
 from sync_api.wire.keys import device_keys
 
-BACKOFF_ROUNDS_MAX = 10
+DOUBLED_MAX = 16
 
 
 @dataclass(slots=True)
@@ -126,6 +126,7 @@ def note_refused(source: str, device: LocalDevice, epoch: str, code: str) -> Non
 
 def exchange(source: str, device: LocalDevice, target: str) -> None:
     """Receipts, revocations and the like, both ways."""
+    keep_own_heartbeat(source)
     take_statements(source, statements_for(target, [device.name]), via=f"{alias_settings(target).device}, by router")
     keep_own_heartbeat(source)
     take_statements(target, statements_for(source, [device.name]), via=f"{device.name}, by router")
@@ -173,4 +174,12 @@ def follow_rounds(
         failures = failures + 1 if trouble else 0
         if not again():
             return
-        sleep(float(limit("SYNC_COPY_SECONDS")) + (backoff(min(failures, BACKOFF_ROUNDS_MAX)) if failures else 0.0))
+        sleep(float(limit("SYNC_COPY_SECONDS")) + backoff(failures))
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait besides, after so many failures in a row: full jitter, doubled each time within the limit."""
+    if not failures:
+        return 0.0
+    doubled = float(limit("SYNC_BACKOFF_SECONDS")) * 2.0 ** min(failures - 1, DOUBLED_MAX)
+    return random.uniform(0, min(float(limit("SYNC_BACKOFF_SECONDS_MAX")), doubled))

@@ -10,7 +10,7 @@ import pytest
 from sync_api import exceptions as errors
 from sync_api.bundles.confirmation import confirm
 from sync_api.bundles.importing import import_bundle
-from sync_api.models import Bundle, CarriedBatch, LocalDevice, OutgoingBatch, OutgoingTransaction
+from sync_api.models import Bundle, CarriedBatch, LocalDevice, OutgoingBatch, OutgoingTransaction, Statement
 from tests.integration.bundles.conftest import DATABASES, LAPTOP, World
 
 pytestmark = [
@@ -168,3 +168,11 @@ def test_a_fork_of_one_device_does_not_stop_the_rest(world: World, tmp_path: Pat
     row = Bundle.objects.using(world.site).filter(state="failed").get()
     assert row.code == "bundle_incomplete"
     assert row.confirmation == ""
+
+
+def test_the_laptop_s_state_rides_along(world: World) -> None:
+    world.batches(1)
+    world.export(world.laptop)
+    world.bring(world.site)
+    (heartbeat,) = Statement.objects.using(world.site).filter(kind="heartbeat", device=LAPTOP)
+    assert heartbeat.facts["pending"] == 2
