@@ -7,6 +7,7 @@ have parked units tried again.
 from sync_api.admin.bundles import BundleAdmin
 from sync_api.admin.carried import CarriedBatchAdmin
 from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
+from sync_api.admin.fleet import FleetAdmin, PushTargetAdmin
 from sync_api.admin.incoming import (
     AlarmAdmin,
     IncomingBatchAdmin,
@@ -25,6 +26,7 @@ __all__ = [
     "CarriedBatchAdmin",
     "DeviceCredentialAdmin",
     "EnrolmentCodeAdmin",
+    "FleetAdmin",
     "IncomingBatchAdmin",
     "IncomingEpochAdmin",
     "IncomingTransactionAdmin",
@@ -33,5 +35,6 @@ __all__ = [
     "OutgoingTransactionAdmin",
     "ParkedRecordAdmin",
     "ParkedUnitAdmin",
+    "PushTargetAdmin",
     "RecipientAdmin",
 ]

@@ -11,6 +11,7 @@ import orjson
 from django.utils import timezone
 
 from sync_api.client.http import JSON, Server
+from sync_api.client.targets import ensure_home
 from sync_api.conf import alias_settings
 from sync_api.enrolment.requests import make_request
 from sync_api.exceptions import CertificateInvalid, NotTheServer
@@ -101,6 +102,7 @@ def store(alias: str, enrolled: dict[str, Any], url: str) -> bool:
         device.save(using=alias)
         if "recipients" in enrolled:
             take_list(alias, enrolled["recipients"], server=device.server_name, server_key=device.server_key)
+        ensure_home(alias, device)
     return began
 
 

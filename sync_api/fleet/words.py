@@ -10,11 +10,11 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 def duration(seconds: float) -> str:
     """`45 s`, `20 min`, `2 h`, `3 days`."""
     seconds = abs(seconds)
-    if seconds < 2 * MINUTE:
+    if seconds < 1.5 * MINUTE:
         return f"{seconds:.0f} s"
-    if seconds < 2 * HOUR:
+    if seconds < 1.5 * HOUR:
         return f"{seconds / MINUTE:.0f} min"
-    if seconds < 2 * DAY:
+    if seconds < 1.5 * DAY:
         return f"{seconds / HOUR:.0f} h"
     return f"{seconds / DAY:.0f} days"
 
