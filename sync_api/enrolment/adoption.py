@@ -12,30 +12,37 @@ from typing import Any
 from audit.models import Device
 from sync_api.conf import alias_settings
 from sync_api.enrolment.registration import TOKEN_BYTES, token_hash
-from sync_api.exceptions import DeviceNameTaken
+from sync_api.exceptions import DeviceNameTaken, DeviceRevoked
 from sync_api.models import DeviceCredential
 from sync_api.trust import check_issued
-from sync_api.trust.revocations import revocation_of
+from sync_api.trust.revocations import revocation_of, stated_revocations
 
 
 def adopt(alias: str, certificate: dict[str, Any]) -> DeviceCredential:
     """The credential of a certificate's key, registered now if it was not known: a key without a token.
 
     Call inside a transaction. What the issuer revoked is registered as revoked, with the cut-off. Raises
-    CertificateInvalid, IssuerUnknown, or DeviceNameTaken when a device of another server has that name here.
+    CertificateInvalid, IssuerUnknown, DeviceNameTaken when a device of another server has that name here, or
+    DeviceRevoked when this server's operator revoked the device.
     """
-    credentials = DeviceCredential.objects.using(alias).select_related("device")
-    known = credentials.filter(public_key=certificate["public_key"], device__name=certificate["device"]).first()
+    known = find(alias, certificate)
     if known is not None:
         return known
     check_issued(alias, certificate)
-    check_name(alias, certificate)
     device, _ = Device.objects.using(alias).get_or_create(
         name=certificate["device"],
         defaults={"role": certificate["role"], "registered_by": f"certificate of {certificate['issuer']}"},
     )
+    device = Device.objects.using(alias).select_for_update(no_key=True).get(pk=device.pk)
+    known = find(alias, certificate)
+    if known is not None:  # two roads at once: the other one was first
+        return known
+    check_name(alias, certificate)
+    check_not_shut_out(alias, device)
     take_role(alias, device, certificate)
     revoked = revocation_of(alias, certificate)
+    if revoked is None and device.revoked_at is not None:
+        Device.objects.using(alias).filter(pk=device.pk).update(revoked_at=None)
     return DeviceCredential.objects.using(alias).create(
         device=device,
         public_key=certificate["public_key"],
@@ -45,6 +52,11 @@ def adopt(alias: str, certificate: dict[str, Any]) -> DeviceCredential:
         revoked_reason="" if revoked is None else revoked.reason,
         revoked_after=None if revoked is None else revoked.after,
     )
+
+
+def find(alias: str, certificate: dict[str, Any]) -> DeviceCredential | None:
+    credentials = DeviceCredential.objects.using(alias).select_related("device")
+    return credentials.filter(public_key=certificate["public_key"], device__name=certificate["device"]).first()
 
 
 def may_be_adopted(certificate: dict[str, Any]) -> bool:
@@ -61,6 +73,16 @@ def check_name(alias: str, certificate: dict[str, Any]) -> None:
     taken = DeviceCredential.objects.using(alias).filter(public_key=certificate["public_key"])
     if any(known.get("issuer") != issuer for known in others.values_list("certificate", flat=True)) or taken.exists():
         raise DeviceNameTaken(device=name, issuer=issuer)
+
+
+def check_not_shut_out(alias: str, device: Device) -> None:
+    """A key that was revoked here, and not by its issuer: this operator's word stands for the device's new keys too.
+
+    Raises DeviceRevoked.
+    """
+    revoked = DeviceCredential.objects.using(alias).filter(device=device).exclude(revoked_at=None)
+    if any(not stated_revocations(alias, credential.certificate) for credential in revoked):
+        raise DeviceRevoked(device=device.name)
 
 
 def take_role(alias: str, device: Device, certificate: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -94,6 +95,8 @@ class Statements(SyncView):
         """
         if not request.query_params.get("after"):
             keep_own_heartbeat(conf.server_alias())
+        if unknown := set(request.query_params) - {"after", "device"}:
+            raise ValidationError({str(name)[:50]: "not known" for name in unknown}, code="unknown")
         asking: Any = request.user
         asked = [name for name in request.query_params.getlist("device") if DEVICE.fullmatch(name)]
         devices = asked if "device" in request.query_params else None

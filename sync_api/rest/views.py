@@ -92,7 +92,7 @@ class EnrolmentThrottle(SimpleRateThrottle):
         return str(super().get_ident(request))
 
     def get_cache_key(self, request: Request, view: APIView) -> str:
-        return f"sync_enrolment:{self.get_ident(request)}"
+        return f"{self.scope}:{self.get_ident(request)}"
 
 
 class Enrolments(SyncView):

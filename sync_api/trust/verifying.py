@@ -98,8 +98,8 @@ def check_issuer_of_keys(alias: str, revocation: dict[str, Any]) -> None:
     own = LocalDevice.objects.using(alias).filter(name=revocation["device"]).exclude(certificate=None)
     certificates += list(own.values_list("certificate", flat=True))
     for certificate in certificates:
-        if certificate["public_key"] in revocation["public_keys"] and (
-            certificate["issuer"] != revocation["signer"] or certificate["device"] != revocation["device"]
+        if certificate.get("public_key") in revocation["public_keys"] and (
+            certificate.get("issuer") != revocation["signer"] or certificate.get("device") != revocation["device"]
         ):
             raise StatementInvalid(
                 code="not_the_issuer",

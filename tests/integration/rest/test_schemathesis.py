@@ -24,6 +24,9 @@ OPERATIONS = [
     ("POST", "/api/v1/batches"),
     ("GET", "/api/v1/devices/me"),
     ("GET", "/api/v1/server"),
+    ("POST", "/api/v1/visits"),
+    ("GET", "/api/v1/statements"),
+    ("POST", "/api/v1/statements"),
 ]
 SEED = 20_261_121
 NOT_MEANT = {"positive_data_acceptance", "ignored_auth"}
@@ -42,6 +45,7 @@ def batch_bytes(context: Any, value: Any) -> bytes:
 def device(settings: Any) -> Enrolled:
     settings.SYNC_SERVER_DATABASE = "server"
     settings.SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX = 1_000_000
+    settings.SYNC_VISITS_PER_MINUTE_MAX = 1_000_000
     settings.ALLOWED_HOSTS = ["*"]
     return enrolled("server", "test-laptop")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from audit.models import Device
 from sync_api import exceptions as errors
@@ -199,6 +201,44 @@ def test_a_foreign_revocation_that_came_before_the_device_has_no_effect(server: 
     facts = {"public_keys": [chain.device.keys.public_hex], "after": None, "reason": "spite"}
     assert take(server, said("revocation", NAME, by="test-foreign", **facts)) == (1, 0, {})
     assert accept(server, chain.batch(), relay.name).state == "held"
+
+
+def test_a_new_key_from_its_server_lets_a_revoked_device_back(server: str, relay: Enrolled) -> None:
+    chain = Chain.fresh(elsewhere())
+    accept(server, chain.batch(), relay.name)
+    take(server, said("revocation", NAME, by=SITE, public_keys=[chain.device.keys.public_hex], after=None, reason="l"))
+    assert Device.objects.using(server).get(name=NAME).revoked_at is not None
+    keys = device_keys("test-second-key")
+    again = Enrolled(NAME, keys, certified(NAME, issuer=SITE, keys=keys), "")
+    assert accept(server, Chain.fresh(again).batch(), relay.name).state == "held"
+    assert Device.objects.using(server).get(name=NAME).revoked_at is None
+
+
+def test_a_device_that_this_operator_revoked_stays_out_with_any_key(server: str, relay: Enrolled) -> None:
+    accept(server, Chain.fresh(elsewhere()).batch(), relay.name)
+    revoke_device(server, NAME, reason="not welcome here")
+    assert not Statement.objects.using(server).filter(kind="revocation").exists()
+    keys = device_keys("test-second-key")
+    again = Enrolled(NAME, keys, certified(NAME, issuer=SITE, keys=keys), "")
+    with pytest.raises(errors.DeviceRevoked):
+        accept(server, Chain.fresh(again).batch(), relay.name)
+
+
+def test_two_roads_at_once_register_a_new_device_once(server: str, relay: Enrolled) -> None:
+    chain = Chain.fresh(elsewhere())
+    contents = [chain.batch() for _ in range(4)]
+
+    def bring(content: bytes) -> str:
+        try:
+            return accept(server, content, relay.name).state
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(contents)) as roads:
+        states = list(roads.map(bring, contents))
+    assert set(states) <= {"held", "early"}
+    assert DeviceCredential.objects.using(server).filter(device__name=NAME).count() == 1
+    assert IncomingEpoch.objects.using(server).get().head_number == 4
 
 
 def test_a_relay_may_not_revoke(server: str, relay: Enrolled) -> None:
