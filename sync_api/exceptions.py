@@ -492,11 +492,11 @@ class RecordTooLarge(SyncError):
 
     code = "record_too_large"
 
-    def __init__(self, *, record: str, what: str, size: int, size_max: int, setting: str) -> None:
+    def __init__(self, *, record: str, cause: EnvelopeTooLarge) -> None:
         super().__init__(
-            f"The change of {record} cannot be sealed: its batch's {what} of {size} would be over the limit of "
-            f"{size_max}. Nothing is lost: what was recorded before it is sent, this change and what follows wait "
-            f"here. Raise {setting} on the server and here, then push again."
+            f"The change of {record} cannot be sealed: its batch's {cause.what} of {cause.size} would be over the "
+            f"limit of {cause.size_max}. Nothing is lost: what was recorded before it is sent, this change and what "
+            f"follows wait here. Raise {cause.setting} on the server and here, then push again."
         )
 
 
@@ -738,6 +738,18 @@ class NothingToFinalize(SyncError):
 
     def __init__(self, *, device: str) -> None:
         super().__init__(f"'{device}' holds no records that are synced: there is nothing to finalize.")
+
+
+class TablesBusy(SyncError):
+    """Writers did not leave the synced tables in time."""
+
+    code = "tables_busy"
+
+    def __init__(self, *, alias: str) -> None:
+        super().__init__(
+            f"Other programs keep writing to the synced tables of the database '{alias}'. Nothing was changed. "
+            "Close them, or raise SYNC_FINALIZE_LOCK_SECONDS, and run `finalize` again."
+        )
 
 
 class RecordNameInvalid(SyncError):

@@ -14,7 +14,6 @@ from typing import Any
 from django.db.models import QuerySet
 
 from audit.fields import from_microseconds
-from audit.models.devices import device_name_validator
 from sync_api.client.http import checked_address
 from sync_api.clock import now_in_microseconds
 from sync_api.conf import alias_settings, limit
@@ -28,6 +27,7 @@ from sync_api.exceptions import (
 )
 from sync_api.models import LocalDevice, OutgoingBatch, PushTarget
 from sync_api.transactions import immediate
+from sync_api.wire.header import DEVICE
 
 DOUBLINGS_MAX = 30
 HOME = PushTarget.Kind.HOME
@@ -78,7 +78,7 @@ def add_target(alias: str, name: str, url: str, *, is_relay: bool = False, allow
     Opens its own transaction. DeviceNameInvalid, AddressInvalid, PlainHttpRefused, PushTargetExists.
     """
     device = own_device(alias)
-    if device_name_validator.regex.search(name) is None or name == device.name:
+    if DEVICE.fullmatch(name) is None or name == device.name:
         raise DeviceNameInvalid(name=name)
     address = checked_address(url, allow_http=allow_http)
     kind = PushTarget.Kind.RELAY if is_relay else PushTarget.Kind.SERVER

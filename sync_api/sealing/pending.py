@@ -134,7 +134,7 @@ def whole_units(alias: str, device: LocalDevice, bound: int) -> list[list[Row]]:
 
 def first_pending(alias: str, device: LocalDevice) -> int:
     rows = OutgoingTransaction.objects.using(alias).filter(device=device.name, batch_number=None)
-    return rows.order_by("id").values_list("id", flat=True)[0]
+    return int(rows.order_by("id").values_list("id", flat=True)[0])
 
 
 def take(alias: str, units: list[list[Row]], *, lines: int, size_max: int) -> list[Row]:

@@ -120,8 +120,7 @@ def sealed_within_limits(alias: str, device: LocalDevice, rows: list[Row]) -> tu
                 rows = fewer
                 continue
             largest = rows[max(range(len(lines)), key=lambda number: len(lines[number]))]
-            facts = {"what": error.what, "size": error.size, "size_max": error.size_max, "setting": error.setting}
-            raise RecordTooLarge(record=record_of(alias, largest.id), **facts) from error
+            raise RecordTooLarge(record=record_of(alias, largest.id), cause=error) from error
         return rows, header, sealed
 
 

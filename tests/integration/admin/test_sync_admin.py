@@ -28,6 +28,7 @@ from sync_api.models import (
     OutgoingBatch,
     OutgoingTransaction,
     ParkedUnit,
+    PushTarget,
 )
 from syncserver.study.models import Site
 from tests.factories import SiteFactory, VisitFactory
@@ -72,6 +73,7 @@ def rows() -> Laptop:
         received_from="laptop-9", received_via="pull",
     )  # fmt: skip
     Bundle.objects.create(direction="imported", name="laptop-9.zip", state="done", exporter="laptop-9")
+    PushTarget.objects.create(device=local, name="relay-1", kind="relay", url="https://relay-1.example")
     return laptop
 
 
