@@ -98,8 +98,9 @@ class Statements(SyncView):
         if unknown := set(request.query_params) - {"after", "device"}:
             raise ValidationError({str(name)[:50]: "not known" for name in unknown}, code="unknown")
         asking: Any = request.user
-        asked = [name for name in request.query_params.getlist("device") if DEVICE.fullmatch(name)]
-        devices = asked if "device" in request.query_params else None
+        devices: list[str] | None = request.query_params.getlist("device") or None
+        if devices and not all(map(DEVICE.fullmatch, devices)):
+            raise ValidationError({"device": "no device's name"}, code="invalid")
         if asking.role not in CARRIERS:
             devices = [asking.name]
         statements, following = page_of_statements(
