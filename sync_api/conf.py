@@ -181,6 +181,7 @@ LIMITS: dict[str, int | float] = {
     # finalizing: how long one run waits for the server, and how often it asks
     "SYNC_FINALIZE_WAIT_SECONDS": 60.0,
     "SYNC_FINALIZE_ASK_SECONDS": 2.0,
+    "SYNC_FINALIZE_LOCK_SECONDS": 30.0,
     # push targets: the circuit opens after so many failures in a row, first for this long, at most for that
     "SYNC_CIRCUIT_FAILURES": 5,
     "SYNC_CIRCUIT_SECONDS": 60.0,

@@ -13,7 +13,7 @@ from audit.fields import from_microseconds
 from sync_api.capture.context import CONTEXT
 from sync_api.capture.definitions import Captured
 from sync_api.capture.install import captured_tables
-from sync_api.capture.reconcile import lock_against_writers, reconcile_capture
+from sync_api.capture.reconcile import reconcile_capture
 from sync_api.capture.state import UNIT_BITS, local_offset
 from sync_api.capture.verify import require_whole_capture
 from sync_api.clock import now_in_microseconds
@@ -21,6 +21,7 @@ from sync_api.conf import alias_settings, host_name
 from sync_api.exceptions import FinalizationOpen, FinalizeInsideTransaction, NotEnrolled, NothingToFinalize
 from sync_api.finalizing.choosing import chosen_records
 from sync_api.finalizing.rows import LocalRows, Record, read_rows, vendor
+from sync_api.finalizing.standstill import keep_writers_out
 from sync_api.models import CaptureSchema, Finalization, LocalDevice, OutgoingTransaction
 from sync_api.transactions import immediate
 from sync_api.wire.marks import (
@@ -47,18 +48,17 @@ def open_finalizations(alias: str) -> QuerySet[Finalization]:
 def mark(alias: str, *, records: Sequence[str] = (), reason: str = "") -> Finalization:
     """Mark all records of this device for preservation, or the chosen ones ("app.Model:key") to move them off.
 
-    Opens its own transactions: what the triggers missed is recorded first; then, with writers kept out, the manifest
-    is computed and written with the mark's line. Changes nothing else. FinalizationOpen while another one is not
-    ended; NothingToFinalize, NotEnrolled, CaptureBroken, BaselineMissing, RecordNameInvalid, RecordsReferredTo.
+    Opens its own transaction, with writers kept out: what the triggers missed is recorded first, then the manifest is
+    computed and written with the mark's line. Changes nothing else. FinalizationOpen while another one is not ended;
+    NothingToFinalize, NotEnrolled, CaptureBroken, BaselineMissing, TablesBusy, RecordNameInvalid, RecordsReferredTo.
     """
     if connections[alias].in_atomic_block:
         raise FinalizeInsideTransaction
     require_whole_capture(alias)
-    reconcile_capture(alias, reason="finalize")
     with immediate(alias):
         tables = captured_tables(alias, create=True)
-        for captured in tables:
-            lock_against_writers(alias, captured)
+        keep_writers_out(alias, tables)
+        reconcile_capture(alias, reason="finalize")
         device = LocalDevice.objects.using(alias).select_for_update().get(name=alias_settings(alias).device)
         if not device.server_key:
             raise NotEnrolled(device=device.name)

@@ -21,13 +21,14 @@ from django.utils import timezone
 from sync_api.capture import not_captured
 from sync_api.capture.definitions import Captured
 from sync_api.capture.install import captured_tables
-from sync_api.capture.reconcile import Missed, lock_against_writers, reconcile_capture, record, rows_now
+from sync_api.capture.reconcile import Missed, reconcile_capture, record, rows_now
 from sync_api.capture.state import UNIT_BITS
 from sync_api.capture.verify import require_whole_capture
 from sync_api.exceptions import PreservationUnproven, WipeRefused
 from sync_api.failpoints import failpoint
 from sync_api.finalizing.proof import mark_of, require_proof
 from sync_api.finalizing.rows import LocalRows, Record, read_rows
+from sync_api.finalizing.standstill import keep_writers_out
 from sync_api.models import Finalization, LocalDevice, OutgoingTransaction
 from sync_api.models.outgoing import BASELINE_REASON
 from sync_api.recipients.forgetting import forget_sealed_payloads
@@ -41,15 +42,13 @@ def wipe(alias: str, finalization: Finalization) -> Finalization:
     """Remove what was marked, preserved and not changed since, and begin the next era with what stays.
 
     Opens its own transaction for all of it: killed anywhere, everything or nothing is gone, and it may run again.
-    Verifies the stored receipt first. PreservationUnproven, WipeRefused, CaptureBroken.
+    Verifies the stored receipt first. PreservationUnproven, WipeRefused, CaptureBroken, TablesBusy.
     """
     require_whole_capture(alias)
-    reconcile_capture(alias, reason="finalize")
     overwrite_deleted(alias, on=True)
     with immediate(alias), not_captured(WHY):
         tables = captured_tables(alias, create=True)
-        for captured in tables:
-            lock_against_writers(alias, captured)
+        keep_writers_out(alias, tables)
         device = LocalDevice.objects.using(alias).select_for_update().get(pk=finalization.device_id)
         finalization.refresh_from_db(using=alias)
         if finalization.state == Finalization.State.WIPED:
@@ -57,6 +56,7 @@ def wipe(alias: str, finalization: Finalization) -> Finalization:
         if finalization.state != Finalization.State.CONFIRMED:
             raise PreservationUnproven(device=device.name, what="the server's word is missing")
         receipt = require_proof(alias, device, finalization)
+        reconcile_capture(alias, reason="finalize")
         rows = read_rows(alias, tables)
         marked = marked_records(finalization, rows)
         changed = changed_since(alias, device, finalization)
