@@ -21,7 +21,6 @@ from sync_api.conf import alias_settings, limit
 from sync_api.exceptions import BatchGone, NoLocalDevice, NotEnrolled, PieceTooSmall, SyncError
 from sync_api.failpoints import failpoint
 from sync_api.fleet import keep_own_heartbeat
-from sync_api.fleet.sending import keep_own_heartbeat
 from sync_api.models import Bundle, LocalDevice
 from sync_api.sealing import seal
 from sync_api.trust import own_certificate, statements_for
@@ -121,7 +120,6 @@ def write_bundle(
 ) -> ExportReport:
     """Write these batches, with the statements about their devices (about all, when none are named)."""
     exporter = alias_settings(alias).device
-    keep_own_heartbeat(alias)
     maker = Maker(alias, exporter, own_certificate(alias), secrets.token_hex(16))
     report = ExportReport(exporter, maker.bundle, str(folder))
     if found:

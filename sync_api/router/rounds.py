@@ -25,7 +25,6 @@ from sync_api.exceptions import (
     SyncError,
 )
 from sync_api.fleet import keep_own_heartbeat
-from sync_api.fleet.sending import keep_own_heartbeat
 from sync_api.models import DeviceCredential, IncomingEpoch, LocalDevice, OutgoingBatch, OutgoingTransaction
 from sync_api.router.copying import hand_over
 from sync_api.router.enrolling import enrol_locally, require_server
@@ -126,7 +125,6 @@ def note_refused(source: str, device: LocalDevice, epoch: str, code: str) -> Non
 
 def exchange(source: str, device: LocalDevice, target: str) -> None:
     """Receipts, revocations and the like, both ways."""
-    keep_own_heartbeat(source)
     take_statements(source, statements_for(target, [device.name]), via=f"{alias_settings(target).device}, by router")
     keep_own_heartbeat(source)
     take_statements(target, statements_for(source, [device.name]), via=f"{device.name}, by router")
