@@ -62,13 +62,20 @@ class Sending:
 def last_sending(alias: str) -> Sending:
     """The push that runs, or else the last one."""
     folder = device_folder(alias_settings(alias).device)
-    try:
-        told = Sending(**orjson.loads((folder / PROGRESS_FILE).read_bytes()))
-    except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
-        return Sending()
+    told = _read(folder)
+    if not told.is_running or _is_locked(folder):
+        return told
+    told = _read(folder)  # it may have ended since
     if told.is_running and not _is_locked(folder):
         return replace(told, state="failed", code=INTERRUPTED, text="The program was stopped while it was sending.")
     return told
+
+
+def _read(folder: Path) -> Sending:
+    try:
+        return Sending(**orjson.loads((folder / PROGRESS_FILE).read_bytes()))
+    except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
+        return Sending()
 
 
 def start_sending(alias: str) -> bool:

@@ -11,7 +11,7 @@ from django.db.models import Q, Sum
 from sync_api.capture.verify import baseline_missing, capture_problems
 from sync_api.client.waiting import unsealed_transactions
 from sync_api.conf import alias_settings
-from sync_api.models import LocalDevice, OutgoingBatch
+from sync_api.models import Alarm, LocalDevice, OutgoingBatch
 
 HELD, APPLIED, REFUSED = "held", "applied", "refused"
 
@@ -97,6 +97,12 @@ def safe_to_hand_over(alias: str, standing: Standing, *, is_sending: bool) -> An
             f"Records from before this laptop was connected are not recorded yet ({len(missing)} kinds of record).",
             "Call for help: the laptop needs one more step, called baseline.",
         )
+    if is_doubled(alias, standing.device):
+        return Answer(
+            False,
+            "The server knows another copy of this laptop: it was copied, or set back to an older state.",
+            "Stop typing in records and call for help. Nothing is lost.",
+        )
     if not standing.server:
         return Answer(
             False,
@@ -106,6 +112,12 @@ def safe_to_hand_over(alias: str, standing: Standing, *, is_sending: bool) -> An
     if is_sending:
         return Answer(False, "Sending is not finished.", "Wait until it is done. Leave the laptop switched on.")
     return _by_counts(standing)
+
+
+def is_doubled(alias: str, device: str) -> bool:
+    """A receipt spoke of batches that were not made here, and nobody has looked into it yet."""
+    alarms = Alarm.objects.using(alias).filter(device__name=device, code="receipt_differs", resolved_at=None)
+    return alarms.exists()
 
 
 def _by_counts(standing: Standing) -> Answer:

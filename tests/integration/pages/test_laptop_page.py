@@ -14,10 +14,12 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.contrib.staticfiles import finders
 from django.test import Client
+from django.utils import timezone
 
+from audit.models import Device
 from sync_api.client import enrol, push
 from sync_api.enrolment.registration import add_device, revoke_device
-from sync_api.models import LocalDevice, OutgoingBatch
+from sync_api.models import Alarm, LocalDevice, OutgoingBatch
 from sync_api.pages import sending as sending_module
 from sync_api.pages import words
 from sync_api.pages.sending import last_sending, start_sending
@@ -161,6 +163,14 @@ def test_refused_batches_of_an_earlier_time_are_not_safe(laptop: str, name: str,
     told = now(web)
     assert (told["answer"], told["numbers"]["waiting"]) == ("No", "5")
     assert "refused" in told["reason"]
+
+
+def test_a_laptop_of_which_a_receipt_knows_another_copy_is_not_safe(laptop: str, name: str, web: Client) -> None:
+    device = Device.objects.using(laptop).create(name=name)
+    alarm = Alarm.objects.using(laptop).create(device=device, code="receipt_differs", text="Two copies.")
+    assert "another copy" in now(web)["reason"]
+    Alarm.objects.using(laptop).filter(pk=alarm.pk).update(resolved_at=timezone.now())
+    assert now(web)["answer"] == "Yes"
 
 
 def test_a_laptop_without_server_or_baseline_or_whole_capture_is_not_safe(laptop: str) -> None:
