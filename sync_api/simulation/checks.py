@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+import orjson
+
 from audit.fields import from_microseconds
 from audit.mirror.columns import NOW
 from audit.models import Device
@@ -106,6 +108,34 @@ def unapplied_without_reason(alias: str) -> Iterator[str]:
     for epoch in IncomingEpoch.objects.using(alias):
         if epoch.consumed_number != epoch.head_number:
             yield f"{epoch} is consumed up to {epoch.consumed_number} of {epoch.head_number}"
+
+
+def overtaking(alias: str) -> Iterator[str]:
+    """Lines that were applied although a parked unit before them has their record, or one that they refer to."""
+    parked = ParkedUnit.objects.using(alias).filter(state="parked").select_related("batch__epoch")
+    first: dict[tuple[int, str, str], tuple[int, int]] = {}
+    for unit in parked:
+        for line in IncomingTransaction.objects.using(alias).filter(batch=unit.batch_id, unit=unit.unit):
+            record = (unit.batch.epoch_id, line.tx_name, line.tx_pk)
+            first[record] = min(first.get(record, place_of(unit.batch, line)), place_of(unit.batch, line))
+    batches = IncomingBatch.objects.using(alias).filter(epoch__in={epoch for epoch, _, _ in first}).defer("content")
+    for batch in batches:
+        for line in IncomingTransaction.objects.using(alias).filter(batch=batch, is_consumed=True):
+            for label, key in ((line.tx_name, line.tx_pk), *referred(batch, line)):
+                if first.get((batch.epoch_id, label, key), (place_of(batch, line))) < place_of(batch, line):
+                    yield f"batch {batch.number} line {line.sequence} overtook the parked {label} {key}"
+
+
+def place_of(batch: IncomingBatch, line: IncomingTransaction) -> tuple[int, int]:
+    return (batch.number, line.sequence)
+
+
+def referred(batch: IncomingBatch, line: IncomingTransaction) -> Iterator[tuple[str, str]]:
+    """The records that a line's foreign keys name."""
+    fields = batch.header["models"][line.model_index]["fields"]
+    for (_, _, label), value in zip(fields, orjson.loads(line.payload or "[]"), strict=False):
+        if label is not None and value is not None:
+            yield label, str(value)
 
 
 def laptop_problems(world: World, computer: Computer, chance: random.Random) -> Iterator[str]:

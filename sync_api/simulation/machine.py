@@ -108,9 +108,12 @@ class Simulation(RuleBasedStateMachine):
     def deliver_delayed(self) -> None:
         self.world.deliver_delayed()
 
-    @rule(name=laptops, seconds=st.integers(-JUMP_SECONDS_MAX, JUMP_SECONDS_MAX))
-    def jump_clock(self, name: str, seconds: int) -> None:
-        self.world.jump_clock(name, seconds)
+    @rule(name=laptops, seconds=st.one_of(st.none(), st.integers(-JUMP_SECONDS_MAX, JUMP_SECONDS_MAX)))
+    def jump_clock_or_upgrade(self, name: str, seconds: int | None) -> None:
+        if seconds is None:
+            self.world.upgrade(name)
+        else:
+            self.world.jump_clock(name, seconds)
 
     @rule(name=everybody, full=st.booleans())
     def disk(self, name: str, full: bool) -> None:
@@ -119,11 +122,12 @@ class Simulation(RuleBasedStateMachine):
         else:
             self.world.free_disk(name)
 
-    @rule(name=laptops)
-    def upgrade(self, name: str) -> None:
-        self.world.upgrade(name)
-
     # --- at the server
+
+    @rule(name=laptops, kill=kills_at("consume"))
+    def push_and_consume(self, name: str, kill: tuple[str, int] | None) -> None:
+        self.world.push(name)
+        self.world.consume(kill)
 
     @rule(kill=kills_at("consume"))
     def consume(self, kill: tuple[str, int] | None) -> None:
@@ -147,6 +151,7 @@ class Simulation(RuleBasedStateMachine):
 
     # --- what happens to whole computers
 
+    @precondition(lambda self: self.world.steps - max(self.world.changed.values(), default=0) >= STEPS_BETWEEN)
     @rule(name=everybody)
     def back_up(self, name: str) -> None:
         self.world.back_up(name)

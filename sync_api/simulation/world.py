@@ -26,7 +26,7 @@ from sync_api.enrolment.registration import add_device, revoke_device
 from sync_api.exceptions import ServerRefused, SyncError
 from sync_api.models import DeviceCredential
 from sync_api.simulation import writing
-from sync_api.simulation.checks import check_everything
+from sync_api.simulation.checks import check_everything, overtaking
 from sync_api.simulation.computers import Computer, Template
 from sync_api.simulation.kills import Killed, killed_at
 from sync_api.simulation.network import Network
@@ -287,6 +287,8 @@ class World:
         if errors:
             raise Broken(errors, self.script)
         self.parked = open_units(self.server.alias).count()
+        if self.parked and (problems := list(overtaking(self.server.alias))):
+            raise Broken(problems, self.script)
         return f"{sum(one.batches for one in report.devices)} batches, {self.parked} parked"
 
     @step
