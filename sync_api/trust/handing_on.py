@@ -9,7 +9,7 @@ from typing import Any
 from sync_api.conf import alias_settings, limit
 from sync_api.models import IncomingEpoch, Statement
 from sync_api.trust.making import statements_for
-from sync_api.trust.receipts import receipts_for
+from sync_api.trust.receipts import applied_receipt
 from sync_api.wire.certificates import canonical
 
 DEVICES_AT_ONCE = 50
@@ -68,7 +68,7 @@ def known_devices(alias: str) -> set[str]:
 def answer_statements(alias: str, device: str, epoch: str) -> list[dict[str, Any]]:
     """What the answer to a batch tells its device besides the receipt: how far this server applied its epoch, and
     what is kept of others' receipts and of revocations. Custody and heartbeats are asked for."""
-    own = receipts_for(alias, [device], kinds=["applied"], epoch=epoch)
+    own = applied_receipt(alias, device, epoch)
     stored = Statement.objects.using(alias).filter(device=device, kind__in=ANSWERED).order_by("-id")
     others = list(stored.values_list("facts", flat=True)[:ANSWERED_MAX])
     return [*own, *reversed(others)]
@@ -79,5 +79,4 @@ def settled_receipts(alias: str, device: str, epoch: str) -> list[dict[str, Any]
     marks = Statement.objects.using(alias).filter(
         kind=Statement.Kind.DURABLE, device=device, epoch=epoch, signer=alias_settings(alias).device
     )
-    own = receipts_for(alias, [device], kinds=["applied"], epoch=epoch)
-    return [*own, *marks.values_list("facts", flat=True)]
+    return [*applied_receipt(alias, device, epoch), *marks.values_list("facts", flat=True)]
