@@ -18,6 +18,7 @@ from sync_api.admin.local import CaptureSchemaAdmin, LocalDeviceAdmin
 from sync_api.admin.outgoing import OutgoingBatchAdmin, OutgoingTransactionAdmin
 from sync_api.admin.parked import ParkedRecordAdmin, ParkedUnitAdmin
 from sync_api.admin.recipients import RecipientAdmin
+from sync_api.admin.trust import StatementAdmin, TrustedServerAdmin, VisitAdmin
 
 __all__ = [
     "AlarmAdmin",
@@ -37,4 +38,7 @@ __all__ = [
     "ParkedUnitAdmin",
     "PushTargetAdmin",
     "RecipientAdmin",
+    "StatementAdmin",
+    "TrustedServerAdmin",
+    "VisitAdmin",
 ]
