@@ -22,13 +22,20 @@ from sync_api.models import (
     CarriedBatch,
     DeviceCredential,
     EnrolmentCode,
+    Finalization,
     IncomingBatch,
+    IncomingEpoch,
+    IncomingEra,
     IncomingTransaction,
     LocalDevice,
     OutgoingBatch,
     OutgoingTransaction,
     ParkedUnit,
     PushTarget,
+    Recipient,
+    Statement,
+    TrustedServer,
+    Visit,
 )
 from syncserver.study.models import Site
 from tests.factories import SiteFactory, VisitFactory
@@ -74,6 +81,20 @@ def rows() -> Laptop:
     )  # fmt: skip
     Bundle.objects.create(direction="imported", name="laptop-9.zip", state="done", exporter="laptop-9")
     PushTarget.objects.create(device=local, name="relay-1", kind="relay", url="https://relay-1.example")
+    TrustedServer.objects.create(name="site-1", public_key="d" * 64, pinned_by="ann")
+    Statement.objects.create(
+        kind="held", signer="site-1", device="laptop-9", epoch="ab" * 16, number=1, facts={"kind": "held"},
+        digest="f" * 64,
+    )  # fmt: skip
+    Visit.objects.create(
+        device="laptop-9", role="client", public_key="d" * 64, certificate={"device": "laptop-9"}, token_hash="a" * 64,
+        ends_at="2030-01-01T00:00Z",
+    )  # fmt: skip
+    if not Recipient.objects.exists():
+        Recipient.objects.create(name="server-1", key_id="ab" * 8, public_key="d" * 64)
+    epoch = IncomingEpoch.objects.get(device=laptop.device)
+    IncomingEra.objects.get_or_create(epoch=epoch, ordinal=0)
+    Finalization.objects.create(device=local, mark_id="ab" * 16, era_ordinal=0, transaction_id=1, manifest={})
     return laptop
 
 
