@@ -61,7 +61,7 @@ def device_differences(alias: str, name: str) -> Differences:
                 found[table] = keys
                 missing[table.label] = sorted(map(str, keys))
     parked = ParkedUnit.objects.using(alias).filter(device=device, state=ParkedUnit.State.PARKED, code=DIFFERS)
-    differing = list(parked.values("id", "tx_name", "tx_pk"))
+    differing: list[dict[str, Any]] = [dict(unit) for unit in parked.values("id", "tx_name", "tx_pk")]
     return Differences(name, epoch.epoch, is_restored=True, missing=missing, differing=differing, keys=found)
 
 
