@@ -41,7 +41,7 @@ def test_limit_is_documented_with_its_value(name: str) -> None:
     row = re.search(rf"^\| `{name}` \| ([^|]+) \|", (DOCS / "reference" / "settings.md").read_text(), re.M)
     assert row is not None
     number, _, unit = row[1].strip().partition(" ")
-    factor = {"": 1, "KiB": 1024, "MiB": 1024**2}[unit]
+    factor = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}[unit]
     assert float(number.replace(",", "")) * factor == LIMITS[name]
 
 
