@@ -18,13 +18,12 @@ from sync_api.wire.marks import (
     Records,
     digest_of,
     mark_payload,
-    new_mark_id,
     read_mark,
     row_digest,
 )
 
 NOTE = {"label": "app.note", "pk": "id", "fields": [["id", "integer", None], ["text", "text", None]]}
-MARK = Mark(new_mark_id(), False, 3, (new_mark_id(),), {"app.note": Content(2, "ab" * 32)})
+MARK = Mark("0f" * 16, False, 3, ("1e" * 16,), {"app.note": Content(2, "ab" * 32)})
 
 
 def line(unit: int, action: str, model: int, payload: Any) -> bytes:
