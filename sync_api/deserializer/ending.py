@@ -18,7 +18,7 @@ from audit.mirror.columns import NOW
 from audit.mirror.tables import MirrorTable, table_for
 from audit.models import Source, TableChanges
 from sync_api.deserializer import troubles
-from sync_api.deserializer.eras import batches_of_era, ordinal_of
+from sync_api.deserializer.eras import ordinal_of, units_of_era
 from sync_api.deserializer.fold import Fold, batches_until, differences, fold_until
 from sync_api.deserializer.lines import Line, mark_ignored
 from sync_api.deserializer.settle import Work
@@ -88,9 +88,12 @@ def parked_before(work: Work, batch: IncomingBatch) -> list[int]:
     earlier = Q(batch__epoch__ordinal__lt=batch.epoch.ordinal)
     units = ParkedUnit.objects.using(work.alias).filter(before | earlier, device=work.device, state=PARKED)
     units = units.exclude(tx_name=MARK_LABEL)
-    batches = batches_of_era(work.alias, units, work.device.pk, work.era)
-    found = units.filter(batch__in=batches).order_by("batch__epoch__ordinal", "batch__number", "unit")
-    rows = list(found.values_list("pk", "blocked_by__state"))
+    of_era = units_of_era(work.alias, units, work.device.pk, work.era)
+    if of_era is None:
+        return []
+    rows = list(
+        of_era.order_by("batch__epoch__ordinal", "batch__number", "unit").values_list("pk", "blocked_by__state")
+    )
     return [pk for pk, _ in sorted(rows, key=lambda row: row[1] == PARKED)]
 
 

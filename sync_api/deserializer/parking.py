@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from audit.models import Device
-from sync_api.deserializer.eras import batches_of_era
+from sync_api.deserializer.eras import units_of_era
 from sync_api.deserializer.lines import mark_parked
 from sync_api.deserializer.troubles import SEALED
 from sync_api.deserializer.units import Head, Parked, Record, Units
@@ -23,10 +23,10 @@ def held_records(alias: str, batch: IncomingBatch, era: str, *, before: bool = F
     With `before`, only units of batches before this one: those that a retried unit has to wait for.
     """
     units = ParkedUnit.objects.using(alias).filter(state=PARKED, device=batch.epoch.device_id)
-    batches = batches_of_era(alias, units, batch.epoch.device_id, era)
-    if not batches:
+    of_era = units_of_era(alias, units, batch.epoch.device_id, era)
+    if of_era is None:
         return {}
-    rows = ParkedRecord.objects.using(alias).filter(parked_unit__state=PARKED, parked_unit__batch__in=batches)
+    rows = ParkedRecord.objects.using(alias).filter(parked_unit__in=of_era.order_by().values("pk"))
     if before:
         earlier_epoch = Q(parked_unit__batch__epoch__ordinal__lt=batch.epoch.ordinal)
         earlier = Q(parked_unit__batch__epoch=batch.epoch_id, parked_unit__batch__number__lt=batch.number)
