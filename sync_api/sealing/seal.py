@@ -11,7 +11,13 @@ from django.utils import timezone
 from audit.fields import from_microseconds, to_microseconds
 from sync_api.collector import collector_paused
 from sync_api.conf import alias_settings, app_version
-from sync_api.exceptions import EnvelopeTooLarge, NoLocalDevice, NothingKnownOfSchema, RecordTooLarge
+from sync_api.exceptions import (
+    CertificateInvalid,
+    EnvelopeTooLarge,
+    NoLocalDevice,
+    NothingKnownOfSchema,
+    RecordTooLarge,
+)
 from sync_api.failpoints import failpoint
 from sync_api.models import CaptureSchema, LocalDevice, OutgoingBatch
 from sync_api.models.outgoing import BASELINE_REASON
@@ -146,7 +152,7 @@ def header_and_lines(
     header = {
         "format": FORMAT,
         "device": device.name,
-        "certificate": device.certificate or uncertified(alias, device, keys),
+        "certificate": certificate_of(alias, device, keys),
         "epoch": device.epoch,
         "began": device.began,
         "number": device.head_number + 1,
@@ -164,6 +170,15 @@ def header_and_lines(
         **({"sealed": groups} if groups else {}),
     }
     return header, lines
+
+
+def certificate_of(alias: str, device: LocalDevice, keys: DeviceKeys) -> dict[str, Any]:
+    """The device's certificate. CertificateInvalid when it is of another key: nobody would believe the signature."""
+    if device.certificate is None:
+        return uncertified(alias, device, keys)
+    if device.certificate["public_key"] != keys.public_hex:
+        raise CertificateInvalid(what="this computer's key is another one; its database or its keys are an older copy")
+    return dict(device.certificate)
 
 
 def uncertified(alias: str, device: LocalDevice, keys: DeviceKeys) -> dict[str, Any]:
