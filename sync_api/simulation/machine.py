@@ -167,10 +167,11 @@ class Simulation(RuleBasedStateMachine):
         names = [name for name in LAPTOPS if self.is_worth_restoring(name)]
         self.world.restore(names[which % len(names)])
 
-    @precondition(lambda self: self.may("clones"))
+    @precondition(lambda self: self.may("clones") and self.world.steps >= STEPS_BETWEEN)
     @rule(name=laptops)
     def clone(self, name: str) -> None:
-        self.world.clone(name)
+        if f"{name}-clone" not in self.world.computers:
+            self.world.clone(name)
 
     @precondition(lambda self: self.may("revocations"))
     @rule(name=laptops)
