@@ -56,7 +56,7 @@ def device_differences(alias: str, name: str) -> Differences:
     found: dict[MirrorTable, set[Key]] = {}
     for table in mirror_tables():
         if table.label in written:
-            keys = current_keys(alias, table, device, epoch) - told_keys(alias, table, epoch)
+            keys = current_keys(alias, table, device) - told_keys(alias, table, epoch)
             if keys:
                 found[table] = keys
                 missing[table.label] = sorted(map(str, keys))
@@ -65,11 +65,9 @@ def device_differences(alias: str, name: str) -> Differences:
     return Differences(name, epoch.epoch, is_restored=True, missing=missing, differing=differing, keys=found)
 
 
-def current_keys(alias: str, table: MirrorTable, device: Device, epoch: IncomingEpoch) -> set[Key]:
-    """Keys of the device's current records in the epoch's era."""
-    rows = table.mirror._default_manager.using(alias).filter(
-        mirror_device=device, mirror_era=epoch.era or NOW, mirror_current=True
-    )
+def current_keys(alias: str, table: MirrorTable, device: Device) -> set[Key]:
+    """Keys of the current records of the device that are not preserved."""
+    rows = table.mirror._default_manager.using(alias).filter(mirror_device=device, mirror_era=NOW, mirror_current=True)
     return {table.canonical_key(key) for key in rows.values_list(table.key, flat=True).iterator()}
 
 
