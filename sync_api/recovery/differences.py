@@ -72,10 +72,10 @@ def current_keys(alias: str, table: MirrorTable, device: Device) -> set[Key]:
 
 
 def told_keys(alias: str, table: MirrorTable, epoch: IncomingEpoch) -> set[Key]:
-    """Keys of records of which the epoch's transactions speak. A parked insert speaks of another record: of one that
-    the device made under a key that a lost one has here."""
+    """Keys of records of which the epoch's transactions speak. Parked changes may speak of other records, which the
+    device made under keys that lost ones have here; of those it still has its baseline tells."""
     lines = IncomingTransaction.objects.using(alias).filter(batch__epoch=epoch, tx_name=table.label)
-    lines = lines.exclude(action="I", is_baseline=False, is_error=True)
+    lines = lines.exclude(is_baseline=False, is_error=True)
     return set(canonical(table, lines.order_by().values_list("tx_pk", flat=True).distinct().iterator()))
 
 
