@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
 from audit.fields import from_microseconds
-from audit.mirror.columns import NOW
 from audit.models import Device
 from sync_api.models import (
+    CarriedBatch,
     IncomingBatch,
     IncomingEpoch,
     IncomingTransaction,
@@ -21,8 +21,9 @@ from sync_api.models import (
     ParkedRecord,
     ParkedUnit,
 )
+from sync_api.models.outgoing import BASELINE_REASON
 from sync_api.simulation.computers import Computer
-from sync_api.simulation.fold import Folded, Version, as_of, fold, mirrored
+from sync_api.simulation.fold import Folded, Version, as_held, as_of, fold, mirrored
 from sync_api.simulation.truth import Rows
 from sync_api.verification import verify_chain
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 PAST_STATES = 3
 """Past states looked at per device."""
 
-Versions: TypeAlias = dict[tuple[str, str, str], list[Version]]
+Versions: TypeAlias = dict[tuple[str, str], list[Version]]
 
 STORED = (IncomingBatch.State.HELD, IncomingBatch.State.CONSUMED)
 
@@ -52,6 +53,8 @@ def check_everything(world: World, moment: int) -> tuple[list[str], str]:
         problems += [f"{device.name}: {problem}" for problem in mirror_problems(server, device, folded, chance)]
         counts["lines"] += folded.lines
         counts["versions"] += sum(map(len, folded.versions.values()))
+    for computer in world.relays():
+        problems += [f"{computer.name}: {problem}" for problem in carried_problems(world, computer)]
     for computer in world.laptops():
         found = laptop_problems(world, computer, chance)
         problems += [f"{computer.name}: {problem}" for problem in found]
@@ -64,7 +67,9 @@ def mirror_problems(alias: str, device: Device, folded: Folded, chance: random.R
     """The mirror is the fold of the log: version by version, now and at past moments."""
     yield from folded.problems
     found = mirrored(alias, device)
-    expected = {record: versions for record, versions in folded.versions.items() if versions}
+    expected = {
+        record: as_held(versions, found.get(record, [])) for record, versions in folded.versions.items() if versions
+    }
     yield from differences(expected, found)
     moments = sorted({version.begun for versions in expected.values() for version in versions})
     for moment in chance.sample(moments, min(PAST_STATES, len(moments))):
@@ -149,17 +154,17 @@ def laptop_problems(world: World, computer: Computer, chance: random.Random) -> 
         .values_list("tx_name", "tx_pk")
     )
     current = {
-        record[1:]: versions[-1].values
+        record: versions[-1].values
         for record, versions in mirrored(world.server.alias, device).items()
-        if record[0] == NOW and versions[-1].ended is None
+        if versions[-1].ended is None
     }
-    yield from state_problems(account.rows, current, held_back, both_ways=account.is_pure, when="now")
+    rows = {**account.wiped, **account.rows}
+    yield from state_problems(rows, current, held_back, both_ways=account.is_pure, when="now")
     if not account.is_pure or held_back:
         return
     for moment in chance.sample(sorted(account.states), min(PAST_STATES, len(account.states))):
         then = as_of(world.server.alias, device, from_microseconds(moment))
-        past = {record[1:]: values for record, values in then.items()}
-        yield from state_problems(account.states[moment], past, set(), both_ways=True, when=f"as of {moment}")
+        yield from state_problems(account.states[moment], then, set(), both_ways=True, when=f"as of {moment}")
 
 
 def state_problems(
@@ -169,6 +174,16 @@ def state_problems(
         if record not in held_back and rows.get(record) != mirror.get(record):
             there = "is missing" if record not in mirror else "differs" if record in rows else "should be gone"
             yield f"{' '.join(record)} {there} in the mirror {when}"
+
+
+def carried_problems(world: World, middleman: Computer) -> Iterator[str]:
+    """What a middleman carries is on the server, or was refused there with a code."""
+    for carried in CarriedBatch.objects.using(middleman.alias).defer("content"):
+        there = IncomingBatch.objects.using(world.server.alias).filter(
+            epoch__device__name=carried.device, epoch__epoch=carried.epoch, number=carried.number, hash=carried.hash
+        )
+        if not carried.refusal and not there.exists():
+            yield f"batch {carried.number} of {carried.device} is carried, not refused, and not on the server"
 
 
 def transport_problems(world: World, computer: Computer, device: Device) -> Iterator[str]:
@@ -191,17 +206,15 @@ def transport_problems(world: World, computer: Computer, device: Device) -> Iter
         if "held" not in batch.receipts and world.accounts[computer.name].is_pure:
             yield f"{where} arrived, and its receipt did not come back"
         rows = outgoing.filter(batch_epoch=batch.epoch, batch_number=batch.number).order_by("id")
-        columns = ("unit", "tx_name", "tx_pk", "previous_pk", "action", "payload")
-        sent = list(rows.values_list(*columns, "is_consumed_server", "is_baseline"))
+        columns = ("unit", "tx_name", "tx_pk", "previous_pk", "action", "payload", "user", "reason", "is_baseline")
+        sent = list(rows.values_list(*columns, "is_consumed_server"))
         lines = IncomingTransaction.objects.using(server).filter(batch=held).order_by("sequence")
         got = list(lines.values_list(*columns))
-        if [row[1:6] for row in sent] != [row[1:] for row in got]:
+        if [told(row) for row in sent] != [told(row, like=twin) for row, twin in zip(got, sent, strict=False)]:
             yield f"{where} has other lines on the server than on the laptop"
-        elif partition([-place if row[7] else row[0] for place, row in enumerate(sent, 1)]) != partition(
-            [row[0] for row in got]
-        ):
+        elif partition(map(unit_of, sent, range(len(sent)))) != partition([row[0] for row in got]):
             yield f"{where} has other units on the server than on the laptop"
-        if "held" in batch.receipts and not all(row[6] for row in sent):
+        if "held" in batch.receipts and not all(row[-1] for row in sent):
             yield f"{where} has a receipt, and its transactions are not marked"
     sealed = outgoing.exclude(batch_number=None).filter(is_baseline=False).order_by()
     units = sealed.values_list("unit", "batch_epoch", "batch_number").distinct()
@@ -210,6 +223,19 @@ def transport_problems(world: World, computer: Computer, device: Device) -> Iter
             yield f"unit {unit} was split over {batches} batches"
 
 
-def partition(units: list[int]) -> list[int]:
+def told(row: tuple[Any, ...], *, like: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+    """A line without its unit's number and, where the laptop has forgotten it after a wipe, without its payload."""
+    is_forgotten = (like or row)[5] is None
+    return (*row[1:5], None if is_forgotten else row[5], *row[6:9])
+
+
+def unit_of(row: tuple[Any, ...], place: int) -> int:
+    """The unit that a captured row is sealed in: a row that a baseline told is one by itself."""
+    is_told = row[8] and row[7] == BASELINE_REASON
+    return -1 - place if is_told else int(row[0])
+
+
+def partition(numbers: Iterable[int]) -> list[int]:
     """Where units begin, whatever their numbers are."""
+    units = list(numbers)
     return [index for index, unit in enumerate(units) if index == 0 or unit != units[index - 1]]

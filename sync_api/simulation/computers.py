@@ -101,6 +101,14 @@ class Computer:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.file, target)
 
+    def fill_disk(self) -> int:
+        """Let the database grow no more, until the connection is closed. How many pages it has."""
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute("PRAGMA page_count")
+            (pages,) = cursor.fetchone()
+            cursor.execute(f"PRAGMA max_page_count = {int(pages)}")
+        return int(pages)
+
     def replace_file(self, source: Path) -> None:
         self.close()
         for rest in self.folder.glob("db.sqlite3-*"):

@@ -18,10 +18,11 @@ from audit.models import Device
 from sync_api.models import IncomingBatch, IncomingEpoch, IncomingTransaction, ParkedUnit
 from sync_api.schema.decoding import read_value
 from sync_api.simulation.truth import compared_fields, key_text, plain
+from sync_api.wire.marks import MARK
 
 Values: TypeAlias = tuple[Any, ...]
-Record: TypeAlias = tuple[str, str, str]
-"""(era, model's label, key as text)."""
+Record: TypeAlias = tuple[str, str]
+"""(model's label, key as text). A record goes on from era to era."""
 
 
 class Version(NamedTuple):
@@ -30,6 +31,8 @@ class Version(NamedTuple):
     values: Values
     begun: int
     ended: int | None
+    may_be: bool = False
+    """Told again as it was: a version only if the one before it stands in a preserved era."""
 
     def is_at(self, moment: int) -> bool:
         return self.begun <= moment and (self.ended is None or self.ended > moment)
@@ -52,22 +55,18 @@ def fold(alias: str, device: Device) -> Folded:
         batches = IncomingBatch.objects.using(alias).filter(epoch=epoch, state=IncomingBatch.State.CONSUMED)
         for batch in batches.order_by("number").defer("content"):
             for line in applied_lines(alias, batch):
-                fold_line(folded, line, batch, era=era_of(epoch, batch))
+                fold_line(folded, line, batch)
     return folded
 
 
-def era_of(epoch: IncomingEpoch, batch: IncomingBatch) -> str:
-    return epoch.era
-
-
 def applied_lines(alias: str, batch: IncomingBatch) -> Iterator[IncomingTransaction]:
-    lines = IncomingTransaction.objects.using(alias).filter(batch=batch, is_consumed=True)
+    lines = IncomingTransaction.objects.using(alias).filter(batch=batch, is_consumed=True).exclude(action=MARK)
     yield from lines.order_by("sequence")
 
 
-def fold_line(folded: Folded, line: IncomingTransaction, batch: IncomingBatch, *, era: str) -> None:
+def fold_line(folded: Folded, line: IncomingTransaction, batch: IncomingBatch) -> None:
     folded.lines += 1
-    record = (era, line.tx_name, line.tx_pk)
+    record = (line.tx_name, line.tx_pk)
     versions = folded.versions.setdefault(record, [])
     is_there = bool(versions) and versions[-1].ended is None
     moment = max(to_microseconds(line.effective_at), folded.floors.get(record, 0))
@@ -75,6 +74,8 @@ def fold_line(folded: Folded, line: IncomingTransaction, batch: IncomingBatch, *
     if line.is_baseline and is_there and not is_accepted(line):
         if values_of(line, batch) != versions[-1].values:
             folded.problems.append(f"{where} was passed over as identical, and is not")
+        versions[-1] = versions[-1]._replace(ended=moment)
+        versions.append(Version(versions[-1].values, moment, None, may_be=True))
         return
     if (line.action == "I") is is_there and not (line.is_baseline and is_there):
         folded.problems.append(f"{where} was applied, though its record was {'' if is_there else 'not '}there")
@@ -108,15 +109,27 @@ def target(field: Any) -> Any:
     return field.target_field if field.is_relation else field
 
 
+def as_held(expected: list[Version], held: list[Version]) -> list[Version]:
+    """The expected versions, with those that may be only where they are held."""
+    begun = {version.begun for version in held if not version.may_be}
+    kept: list[Version] = []
+    for version in expected:
+        if version.may_be and version.begun not in begun and kept:
+            kept[-1] = kept[-1]._replace(ended=version.ended)
+        else:
+            kept.append(version._replace(may_be=False))
+    return kept
+
+
 def mirrored(alias: str, device: Device) -> dict[Record, list[Version]]:
     """What the mirror holds of a device, in the same form."""
     found: dict[Record, list[Version]] = {}
     for table in mirror_tables():
         names = [field.name for field in compared_fields(table.source)]
-        columns = ["mirror_era", table.key, "mirror_captured_at", "mirror_removed_captured_at", *names]
+        columns = [table.key, "mirror_captured_at", "mirror_removed_captured_at", *names]
         rows = table.mirror.objects.using(alias).filter(mirror_device=device)
-        for era, key, begun, ended, *values in rows.order_by("mirror_pk").values_list(*columns):
-            record = (era, table.label, key_text(key))
+        for key, begun, ended, *values in rows.order_by("mirror_pk").values_list(*columns):
+            record = (table.label, key_text(key))
             version = Version(
                 tuple(map(plain, values)), to_microseconds(begun), None if ended is None else to_microseconds(ended)
             )
@@ -130,8 +143,8 @@ def as_of(alias: str, device: Device, moment: Any) -> dict[Record, Values]:
     for table in mirror_tables():
         names = [field.name for field in compared_fields(table.source)]
         rows = table.mirror.objects.using(alias).as_of(moment).filter(mirror_device=device)
-        for era, key, *values in rows.values_list("mirror_era", table.key, *names):
-            record = (era, table.label, key_text(key))
+        for key, *values in rows.values_list(table.key, *names):
+            record = (table.label, key_text(key))
             if record in found:
                 raise AssertionError(f"{' '.join(record)} is there twice as of {moment}")
             found[record] = tuple(map(plain, values))

@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from sync_api.failpoints import FAILPOINTS
 from sync_api.simulation.computers import Template
 from sync_api.simulation.network import TROUBLES
-from sync_api.simulation.world import SERVER, World
+from sync_api.simulation.stage import RELAYS, SERVER
+from sync_api.simulation.world import World
 from sync_api.simulation.writing import ACTIONS, ENDS
 
 LAPTOPS = ("laptop-1", "laptop-2", "laptop-3")
@@ -21,10 +22,11 @@ STEPS_BETWEEN = 3
 
 JUMP_SECONDS_MAX = 400 * 24 * 3600
 
-PROFILES = ("plain", "plain", "plain", "clones", "revocations", "everything")
+PROFILES = ("plain", "plain", "eras", "eras", "clones", "revocations", "everything")
 """What may happen to a laptop's identity in a run. Plain runs are compared most strictly, so they are most of them."""
 
 laptops = st.sampled_from(LAPTOPS)
+relays = st.sampled_from(RELAYS)
 everybody = st.sampled_from((SERVER, *LAPTOPS))
 varieties = st.integers(0, VARIETY_MAX)
 actions = st.tuples(st.sampled_from(ACTIONS), varieties)
@@ -148,6 +150,63 @@ class Simulation(RuleBasedStateMachine):
             self.world.accept(which)
         else:
             self.world.ignore(which)
+
+    # --- by the hands of others
+
+    @rule(name=laptops, relay=relays, spoilt=troubles, kill=kills_at("push", "seal", "carry"), pushes=st.booleans())
+    def hand_over(
+        self, name: str, relay: str, spoilt: tuple[str, ...], kill: tuple[str, int] | None, pushes: bool
+    ) -> None:
+        """A laptop and a middleman meet."""
+        if pushes:
+            self.world.push_to_relay(name, relay, spoilt, kill)
+        else:
+            self.world.pull(relay, name, spoilt, kill)
+
+    @precondition(lambda self: self.world.relays())
+    @rule(relay=relays, spoilt=troubles, kill=kills_at("relay", "accept"))
+    def relay(self, relay: str, spoilt: tuple[str, ...], kill: tuple[str, int] | None) -> None:
+        self.world.relay(relay, spoilt, kill)
+
+    @rule(name=st.sampled_from((SERVER, *LAPTOPS, *RELAYS)), small=st.booleans(), kill=kills_at("export", "seal"))
+    def export_bundle(self, name: str, small: bool, kill: tuple[str, int] | None) -> None:
+        self.world.export_bundle(name, small, kill=kill)
+
+    @precondition(lambda self: self.world.bundles)
+    @rule(
+        name=st.sampled_from((SERVER, SERVER, *LAPTOPS, *RELAYS)),
+        which=st.integers(0, 19),
+        cut=st.one_of(st.none(), st.none(), varieties),
+        kill=kills_at("import", "accept", "carry"),
+    )
+    def import_bundle(self, name: str, which: int, cut: int | None, kill: tuple[str, int] | None) -> None:
+        if cut is None:
+            self.world.import_bundle(name, which, kill)
+        else:
+            self.world.import_damaged_bundle(name, which, cut)
+
+    # --- eras
+
+    @precondition(lambda self: self.may("eras"))
+    @rule(name=laptops, chosen=st.one_of(st.none(), st.none(), varieties), kill=kills_at("finalize", "push"))
+    def finalize(self, name: str, chosen: int | None, kill: tuple[str, int] | None) -> None:
+        self.world.finalize(name, chosen, kill=kill)
+
+    @precondition(lambda self: self.may("eras"))
+    @rule(name=laptops, kill=kills_at("finalize", "consume"))
+    def finalize_at_once(self, name: str, kill: tuple[str, int] | None) -> None:
+        """Everything that a finalization needs, one after the other."""
+        self.world.finalize(name)
+        self.world.consume(kill)
+        self.world.finalize(name, kill=kill)
+
+    @precondition(lambda self: SERVER in self.world.copies)
+    @rule(relay=relays, purges=st.booleans())
+    def mark_durable(self, relay: str, purges: bool) -> None:
+        self.world.mark_durable()
+        if purges and relay in self.world.computers:
+            self.world.relay(relay)
+            self.world.purge(relay)
 
     # --- what happens to whole computers
 

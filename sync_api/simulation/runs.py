@@ -10,7 +10,8 @@ from pathlib import Path
 
 from sync_api.exceptions import SimulatorMissing
 from sync_api.simulation.computers import Template, simulated_settings
-from sync_api.simulation.world import Broken, World
+from sync_api.simulation.stage import Broken
+from sync_api.simulation.world import World
 
 
 class TimeIsUp(Exception):

@@ -12,6 +12,8 @@ from uuid import UUID
 from django.db import connections, models
 from django.db.models.fields.files import FieldFile
 
+from audit.mirror.columns import NOW
+from audit.mirror.tables import mirror_tables
 from sync_api.schema import kind_of, references_of, synced_models
 from sync_api.simulation.computers import Computer
 
@@ -84,19 +86,41 @@ class Account:
     last_id: int = 0
     effective: int = 0
     states: dict[int, Rows] = field(default_factory=dict)
+    wiped: Rows = field(default_factory=dict)
+    """What left the computer when it was finalized."""
     is_pure: bool = True
     """False once the computer was cloned, restored or enrolled anew: its past is then not the mirror's alone."""
 
-    def note(self, computer: Computer, told: int) -> list[str]:
+    def note(self, computer: Computer) -> list[str]:
         """Take over what a write did; what capture did wrong, as sentences."""
         now = read_rows(computer.alias)
         captured = captured_since(computer.alias, self.last_id)
         problems = capture_problems(self.rows, now, captured)
+        self.take(now, captured, computer)
+        return problems
+
+    def take(self, now: Rows, captured: list[Captured], computer: Computer) -> None:
         self.rows = now
         if captured:
             self.last_id = captured[-1].id
-            self.effective = max(self.effective, told)
-            self.states[self.effective] = now
+            self.effective = max(self.effective, computer.clock.told)
+            self.states[self.effective] = {**self.wiped, **now}
+
+    def note_wipe(self, computer: Computer, server: Computer) -> list[str]:
+        """Take over what finalizing did: rows may have left, each of them preserved on the server as it was."""
+        now = read_rows(computer.alias)
+        gone = {record: row for record, row in self.rows.items() if record not in now}
+        changed = [record for record in now if now[record] != self.rows.get(record)]
+        problems = [f"{' '.join(record)} was changed by finalizing" for record in changed]
+        if gone:
+            preserved = preserved_rows(server.alias, computer.device)
+            problems += [
+                f"{' '.join(record)} was wiped, and the server has not preserved it as it was"
+                for record, row in gone.items()
+                if preserved.get(record) != row
+            ]
+        self.wiped.update(gone)
+        self.take(now, captured_since(computer.alias, self.last_id), computer)
         return problems
 
     def start_again(self, computer: Computer) -> None:
@@ -104,7 +128,19 @@ class Account:
         self.rows = read_rows(computer.alias)
         captured = captured_since(computer.alias, 0)
         self.last_id = captured[-1].id if captured else 0
+        self.wiped = {}
         self.is_pure = False
+
+
+def preserved_rows(alias: str, device: str) -> Rows:
+    """What a server has of a device in preserved eras, as of now."""
+    rows: Rows = {}
+    for table in mirror_tables():
+        names = [field.name for field in compared_fields(table.source)]
+        found = table.mirror.objects.using(alias).filter(mirror_device__name=device, mirror_current=True)
+        for key, *values in found.exclude(mirror_era=NOW).values_list(table.key, *names):
+            rows[(table.label, key_text(key))] = tuple(map(plain, values))
+    return rows
 
 
 def capture_problems(before: Rows, after: Rows, captured: list[Captured]) -> list[str]:
