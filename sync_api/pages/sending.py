@@ -6,19 +6,18 @@ file says whether a push is running: it ends with the process that held it, so t
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 import orjson
 from django.conf import settings
 from django.db import connections
 from django.utils import timezone
+from filelock import FileLock, Timeout
 
 from sync_api.client import push
 from sync_api.client.waiting import waiting_transactions
@@ -31,8 +30,7 @@ logger = logging.getLogger(__name__)
 PROGRESS_FILE = "sending.json"
 LOCK_FILE = "sending.lock"
 WRITE_SECONDS = 0.25
-LOCK_ATTEMPTS = 10
-LOCK_SECONDS = 0.05
+LOCK_SECONDS_MAX = 0.5
 INTERRUPTED = "sending_interrupted"
 FAILED = "internal_error"
 
@@ -90,7 +88,7 @@ def start_sending(alias: str) -> bool:
     return True
 
 
-def _send(alias: str, folder: Path, lock: IO[bytes], sending: Sending) -> None:
+def _send(alias: str, folder: Path, lock: FileLock, sending: Sending) -> None:
     progress = _Progress(folder, sending)
     try:
         report = push(alias, allow_http=bool(getattr(settings, "SYNC_ALLOW_HTTP", False)), progress=progress.advance)
@@ -103,7 +101,7 @@ def _send(alias: str, folder: Path, lock: IO[bytes], sending: Sending) -> None:
     finally:
         connections[alias].close()
     _write(folder, replace(ended, ended_at=timezone.now().isoformat()))
-    lock.close()
+    lock.release()
 
 
 class _Progress:
@@ -126,28 +124,22 @@ def _write(folder: Path, sending: Sending) -> None:
     replace_private(folder / PROGRESS_FILE, orjson.dumps(asdict(sending)))
 
 
-def _lock(folder: Path) -> IO[bytes] | None:
-    """The lock, held until it is closed or the process ends; None when another holds it.
+def _lock(folder: Path) -> FileLock | None:
+    """The lock, held until it is released or the process ends; None when another holds it.
 
-    A page that looks whether a push is running holds it for a moment, hence several attempts.
+    A page that looks whether a push is running holds it for a moment, hence the waiting.
     """
-    lock = (folder / LOCK_FILE).open("ab")
-    for attempt in range(LOCK_ATTEMPTS):
-        if attempt:
-            time.sleep(LOCK_SECONDS)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        return lock
-    lock.close()
-    return None
+    lock = FileLock(folder / LOCK_FILE, timeout=LOCK_SECONDS_MAX, mode=0o600, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return lock
 
 
 def _is_locked(folder: Path) -> bool:
-    with (folder / LOCK_FILE).open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+    try:
+        with FileLock(folder / LOCK_FILE, timeout=0, mode=0o600):
+            return False
+    except Timeout:
+        return True
