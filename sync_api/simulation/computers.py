@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -133,6 +134,8 @@ SETTINGS: dict[str, Any] = {
     "SYNC_RETRY_AFTER_SECONDS_MAX": 0.0,
     "SYNC_ATTEMPTS_MAX": 2,
     "SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX": 1_000_000,
+    "SYNC_VISITS_PER_MINUTE_MAX": 1_000_000,
+    "SYNC_HEARTBEAT_SECONDS": 0.0,
     "SYNC_PARKED_RETRY_SECONDS": 0.0,
     "SYNC_CIRCUIT_SECONDS": 0.0,
     "SYNC_CIRCUIT_SECONDS_MAX": 0.0,
@@ -149,11 +152,13 @@ def simulated_settings() -> Iterator[None]:
     wanted = {**SETTINGS, "SYNC_DATABASES": {}}
     before = {name: getattr(settings, name, missing) for name in wanted}
     connection_created.connect(hurry, dispatch_uid="sync_api.simulation.hurry")
+    logging.disable(logging.CRITICAL)  # refusals and full disks are wanted here
     try:
         for name, value in wanted.items():
             setattr(settings, name, value)
         yield
     finally:
+        logging.disable(logging.NOTSET)
         connection_created.disconnect(dispatch_uid="sync_api.simulation.hurry")
         for name, value in before.items():
             if value is missing:

@@ -71,10 +71,15 @@ class Simulation(RuleBasedStateMachine):
     def name_of(self, name: str, clone: bool) -> str:
         return f"{name}-clone" if clone and f"{name}-clone" in self.world.computers else name
 
-    @initialize(profile=st.sampled_from(PROFILES), moment=varieties)
-    def begin(self, profile: str, moment: int) -> None:
-        """`moment` decides which past states are looked at in the end."""
+    @initialize(profile=st.sampled_from(PROFILES), moment=varieties, days=st.integers(0, 3))
+    def begin(self, profile: str, moment: int, days: int) -> None:
+        """`moment` decides which past states are looked at in the end. Some laptops have been in use for days."""
         self.profile, self.moment = profile, moment
+        for name in LAPTOPS[:days]:
+            self.world.write(name, [("create", moment + place) for place in range(6 * days)])
+            self.world.write(name, [("m2m_add", moment)])
+            if moment % 2:
+                self.world.push(name)
 
     # --- at the laptops; what is done most often has several rules
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections import Counter
@@ -13,9 +14,9 @@ from sync_api.simulation.computers import Template, simulated_settings
 from sync_api.simulation.stage import Broken
 from sync_api.simulation.world import World
 
-
-class TimeIsUp(Exception):
-    """Ends a soak between two runs."""
+NUMBER = re.compile(r"[1-9][0-9]*")
+OUTCOMES = ("killed", "refused", "stopped", "taken back", "restored", "cloned", "wiped", "handed on", "took")
+"""Beginnings of the outcomes that a report counts."""
 
 
 @dataclass(slots=True)
@@ -44,8 +45,8 @@ class Outcome:
             name = line.removeprefix("world.").partition("(")[0]
             self.kinds[name] += 1
             outcome = line.rpartition("  # ")[2]
-            if outcome.startswith(("killed", "refused", "stopped", "taken back", "restored", "cloned")):
-                self.outcomes[f"{name}: {outcome.partition(' at ')[0] if 'by' in outcome else outcome}"] += 1
+            if outcome.startswith(OUTCOMES):
+                self.outcomes[f"{name}: {re.sub(r'[1-9][0-9]*', 'n', outcome)}"] += 1
         for part in facts.partition(": ")[2].split(", "):
             count, _, name = part.partition(" ")
             self.checked[name] += int(count or 0)

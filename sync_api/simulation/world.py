@@ -30,15 +30,21 @@ class World(Laptops, Carrying, Servers):
         for computer in self.laptops():
             if computer.name != computer.device:
                 self.rename(computer)
-        for middleman in self.relays():
-            self.do_relay(middleman)
+        self.hand_on_everything()
         outcomes = [self.deliver_all(computer) for computer in self.laptops()]
         self.consume_everything()
         for computer in self.laptops():
             self.end_finalizing(computer)
         outcomes += [self.deliver_all(computer) for computer in self.laptops()]
+        self.hand_on_everything()
         self.consume_everything()
         return "; ".join(outcomes)
+
+    def hand_on_everything(self) -> None:
+        for middleman in self.relays():
+            outcome = self.do_relay(middleman)
+            if not outcome.startswith("handed on"):
+                raise Broken([f"{middleman.name} cannot hand on after healing: {outcome}"], self.script)
 
     def rename(self, clone: Computer) -> None:
         """A clone goes on as a device of its own: SYNC_DEVICE, migrate, enrol, baseline."""
