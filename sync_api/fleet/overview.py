@@ -15,7 +15,7 @@ from sync_api.conf import alias_settings, limit
 from sync_api.fleet.facts import now
 from sync_api.fleet.skew import moment, skew_seconds
 from sync_api.fleet.words import duration, records, since, size
-from sync_api.models import Alarm, CarriedBatch, IncomingEpoch, Statement
+from sync_api.models import Alarm, CarriedBatch, IncomingBatch, IncomingEpoch, Statement
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ def fleet_status(alias: str, names: list[str] | None = None) -> list[dict[str, A
     alarms = dict(
         Alarm.objects.using(alias).filter(resolved_at=None).values_list("device").annotate(Count("pk")).order_by()
     )
+    waiting = IncomingBatch.objects.using(alias).filter(state=IncomingBatch.State.EARLY).order_by()
+    early = dict(waiting.values_list("epoch__device").annotate(Count("pk")))
     heard, carried, at = heard_of(alias), carried_by(alias), now(alias)
     entries = []
     for device in counted:
@@ -54,6 +56,8 @@ def fleet_status(alias: str, names: list[str] | None = None) -> list[dict[str, A
             "revoked_at": device.revoked_at,
             "held_batches": own.get("held", 0),
             "waiting_batches": own.get("waiting", 0),
+            "early_batches": early.get(device.pk, 0),
+            "expected_batch": own["next"] if early.get(device.pk) and own else None,
             "parked_units": device.parked,
             "alarms": alarms.get(device.pk, 0),
             **told_facts(device.name, heard, own.get("sequences", {}), at),
@@ -67,7 +71,7 @@ def fleet_status(alias: str, names: list[str] | None = None) -> list[dict[str, A
 
 def epochs_by_device(alias: str) -> dict[int, dict[str, Any]]:
     """By device: batches held and to be consumed, and by epoch the transactions held."""
-    found: defaultdict[int, dict[str, Any]] = defaultdict(lambda: {"held": 0, "waiting": 0, "sequences": {}})
+    found: defaultdict[int, dict[str, Any]] = defaultdict(lambda: {"held": 0, "waiting": 0, "next": 1, "sequences": {}})
     epochs = IncomingEpoch.objects.using(alias).order_by("ordinal")
     columns = ("device_id", "epoch", "head_number", "consumed_number", "sequence")
     for device_id, epoch, head, consumed, sequence in epochs.values_list(*columns):
@@ -75,6 +79,7 @@ def epochs_by_device(alias: str) -> dict[int, dict[str, Any]]:
         own["held"] += head
         own["waiting"] += head - consumed
         own["sequences"][epoch] = sequence
+        own["next"] = head + 1
     return dict(found)
 
 
@@ -168,6 +173,8 @@ def words(entry: dict[str, Any], at: datetime) -> str:
     name = entry["device"] + (f" ({', '.join(marks)})" if marks else "")
     parts = [*waiting_words(entry), silence_words(entry), *clock_words(entry)]
     parts += [f"carried by {run['by']} {since(run['since'], at)}" for run in entry["carried"]]
+    if entry["early_batches"]:
+        parts.append(f"{entry['early_batches']} batches wait for batch {entry['expected_batch']}, which has not come")
     free = entry["free_disk_bytes"]
     if free is not None and free < int(limit("SYNC_DISK_LOW_BYTES")):
         parts.append(f"only {size(free)} of disk free")
