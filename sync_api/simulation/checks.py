@@ -177,12 +177,15 @@ def state_problems(
 
 
 def carried_problems(world: World, middleman: Computer) -> Iterator[str]:
-    """What a middleman carries is on the server, or was refused there with a code."""
-    for carried in CarriedBatch.objects.using(middleman.alias).defer("content"):
+    """What a middleman carries is on the server, or was refused there with a code, or stands behind such a one."""
+    refused: set[tuple[str, str]] = set()
+    for carried in CarriedBatch.objects.using(middleman.alias).order_by("device", "epoch", "number").defer("content"):
         there = IncomingBatch.objects.using(world.server.alias).filter(
             epoch__device__name=carried.device, epoch__epoch=carried.epoch, number=carried.number, hash=carried.hash
         )
-        if not carried.refusal and not there.exists():
+        if carried.refusal:
+            refused.add((carried.device, carried.epoch))
+        if (carried.device, carried.epoch) not in refused and not there.exists():
             yield f"batch {carried.number} of {carried.device} is carried, not refused, and not on the server"
 
 
