@@ -111,10 +111,11 @@ def target(field: Any) -> Any:
 
 def as_held(expected: list[Version], held: list[Version]) -> list[Version]:
     """The expected versions, with those that may be only where they are held."""
-    begun = {version.begun for version in held if not version.may_be}
     kept: list[Version] = []
     for version in expected:
-        if version.may_be and version.begun not in begun and kept:
+        there = held[len(kept)] if len(kept) < len(held) else None
+        is_held = there is not None and (there.values, there.begun) == (version.values, version.begun)
+        if version.may_be and not is_held:
             kept[-1] = kept[-1]._replace(ended=version.ended)
         else:
             kept.append(version._replace(may_be=False))
