@@ -65,6 +65,8 @@ class Deliverer:
         if body.get("state") == "early" and isinstance(expected, int):
             if not 1 <= expected < batch.number:
                 raise NotTheServer(url=self.server.url, status=202)
+            if expected == 1 and self.device.began.get("kind") == "continues":
+                self.ask()  # the whole epoch is lost there: what is lost of those before comes first
             self._send_again(batch, expected)
             return
         self._keep(batch, body)
@@ -93,7 +95,12 @@ class Deliverer:
         for epoch, last in self._delivered():
             head = held.get(epoch, {}).get("head_number", 0)
             if isinstance(head, int) and head < last:
-                self._send_again(self._batch(epoch, last), head + 1)
+                try:
+                    self._send_again(self._batch(epoch, last), head + 1)
+                except ServerRefused as error:
+                    if error.code not in EPOCH_ENDED or epoch == self.device.epoch:
+                        raise
+                    self.report.closed_epochs.append(epoch)
 
     def _check_copy(self, held: dict[Any, dict[str, Any]]) -> None:
         """The server must not hold more of this device than the device knows. DeviceRestored."""

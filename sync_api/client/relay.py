@@ -30,7 +30,8 @@ from sync_api.relay.waiting import (
     waiting_parcels,
 )
 from sync_api.trust import statements_for, take_statements
-from sync_api.wire.statements import is_statement, is_statement_of
+from sync_api.trust.verifying import has_form
+from sync_api.wire.statements import is_statement_of
 
 ONE_BATCH = frozenset(
     {"batch_fork", "sequence_mismatch", "malformed_envelope", "bad_signature", "envelope_too_large"}
@@ -127,7 +128,7 @@ class Handing:
 
     def heads_in(self, statements: list[Any]) -> dict[tuple[str, str], int]:
         """What the target itself says it holds now. After a restore that is less than its earlier receipts say."""
-        own = [one for one in statements if is_statement(one) and is_statement_of(one, self.server.peer.public_key)]
+        own = [one for one in statements if has_form(one) and is_statement_of(one, self.server.peer.public_key)]
         receipts = [one for one in own if one["kind"] == "held" and "first" not in one]
         return {(one["device"], one["epoch"]): int(one["number"]) for one in receipts}
 
@@ -238,7 +239,7 @@ class Handing:
         self.progress(parcel.lines)
 
     def checked_receipt(self, parcel: Parcel, receipt: Any) -> dict[str, Any]:
-        if not is_statement(receipt) or not is_statement_of(receipt, self.server.peer.public_key):
+        if not has_form(receipt) or not is_statement_of(receipt, self.server.peer.public_key):
             raise ReceiptInvalid(what="its signature is not that of the installation that was visited")
         said = tuple(receipt.get(name) for name in ("kind", "device", "epoch", "number", "hash"))
         if said != ("held", parcel.device, parcel.epoch, parcel.number, parcel.hash):

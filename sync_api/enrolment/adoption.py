@@ -13,7 +13,7 @@ from audit.models import Device
 from sync_api.conf import alias_settings
 from sync_api.enrolment.registration import TOKEN_BYTES, token_hash
 from sync_api.exceptions import DeviceNameTaken, DeviceRevoked
-from sync_api.models import DeviceCredential
+from sync_api.models import DeviceCredential, EnrolmentCode
 from sync_api.trust import check_issued
 from sync_api.trust.revocations import revocation_of, stated_revocations
 
@@ -65,9 +65,12 @@ def may_be_adopted(certificate: dict[str, Any]) -> bool:
 
 
 def check_name(alias: str, certificate: dict[str, Any]) -> None:
-    """One name, one device: a further key must come from the server that certified the ones before."""
-    name, issuer = certificate["device"], certificate["issuer"]
-    if name == alias_settings(alias).device and issuer != name:
+    """One name, one device: a further key must come from the server that certified the ones before, or that is to
+    certify the first: a device that was added here waits for its code."""
+    name, issuer, own = certificate["device"], certificate["issuer"], alias_settings(alias).device
+    if name == own and issuer != name:
+        raise DeviceNameTaken(device=name, issuer=issuer)
+    if issuer not in (own, name) and EnrolmentCode.objects.using(alias).filter(device__name=name).exists():
         raise DeviceNameTaken(device=name, issuer=issuer)
     others = DeviceCredential.objects.using(alias).filter(device__name=name)
     taken = DeviceCredential.objects.using(alias).filter(public_key=certificate["public_key"])

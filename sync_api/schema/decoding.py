@@ -27,13 +27,16 @@ def read_value(kind: str, raw: Any, field: models.Field[Any, Any] | None, storag
     """
     if raw is None:
         return None
-    if kind == "decimal":
-        return read_decimal(raw, field, storage)
-    if kind == "json":
-        return json.loads(raw, cls=getattr(field, "decoder", None))
-    if kind == "reference":
-        return tuple(orjson.loads(raw))
-    return READERS[kind](raw)
+    try:
+        if kind == "decimal":
+            return read_decimal(raw, field, storage)
+        if kind == "json":
+            return json.loads(raw, cls=getattr(field, "decoder", None))
+        if kind == "reference":
+            return tuple(orjson.loads(raw))
+        return READERS[kind](raw)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError) as error:  # it comes from outside
+        raise ValueError("It has not the form of its kind.") from error
 
 
 def read_payload(description: dict[str, Any], payload: str | None) -> dict[str, Any]:

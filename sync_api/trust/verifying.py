@@ -17,6 +17,8 @@ from sync_api.wire.statements import RECEIPTS, is_statement, is_statement_of
 
 KEYS_REVOKED_MAX = 100
 EPOCHS_TOLD_MAX = 500
+BYTES_MAX = 16 * 1024
+"""For a signer that is no server."""
 CARRIERS = frozenset({Device.Role.RELAY.value, Device.Role.SERVER.value})
 
 
@@ -56,6 +58,8 @@ class Verifier:
             if not is_statement_of(statement, self.trusted[name]):
                 raise wrong_signer(name)
             return Signer(name, Device.Role.SERVER.value, is_trusted=True)
+        if len(canonical(statement)) > BYTES_MAX:
+            raise StatementInvalid(code="malformed_statement", what="it is larger than what a device has to say")
         certificate: Any = statement.get("certificate")
         self.check_certificate(certificate)
         if certificate["device"] != name or not is_statement_of(statement, certificate["public_key"]):

@@ -25,6 +25,8 @@ STATEMENT = b"syncserver-statement-1\0"
 RECEIPTS = ("held", "applied", "durable")
 KINDS = (*RECEIPTS, "revocation", "custody", "heartbeat")
 STATEMENT_BYTES_MAX = 64 * 1024
+FLOAT_MAX = 1e15
+"""Below it, a float is written with a point by everyone."""
 
 
 def heading(kind: str) -> bytes:
@@ -46,7 +48,20 @@ def is_statement(value: Any) -> bool:
         and is_moment(value["at"])
         and isinstance(value.get("signature"), str)
         and len(canonical(value)) <= STATEMENT_BYTES_MAX
+        and is_kept_whole(value)
     )
+
+
+def is_kept_whole(value: Any) -> bool:
+    """Whether every database gives it back as it came: PostgreSQL's JSON takes no NUL, and writes large floats as
+    whole numbers and -0.0 as 0.0, so that the signature would not fit any more. Call with limited depth."""
+    if isinstance(value, str):
+        return "\0" not in value
+    if isinstance(value, float):
+        return abs(value) < FLOAT_MAX and (value != 0.0 or str(value) == "0.0")
+    if isinstance(value, dict):
+        return all(map(is_kept_whole, value)) and all(map(is_kept_whole, value.values()))
+    return not isinstance(value, list) or all(map(is_kept_whole, value))
 
 
 def is_moment(text: str) -> bool:

@@ -26,6 +26,7 @@ from sync_api.models import (
     OutgoingBatch,
     OutgoingTransaction,
 )
+from sync_api.pages.standing import standing_of
 from sync_api.sealing import seal
 from sync_api.verification import verify_chain
 from tests.integration.client.road import Road, answers, cut_after, cut_before
@@ -300,6 +301,34 @@ def test_secrets_are_readable_by_their_owner_only(laptop: str, name: str, settin
     files = [path for path in (Path(settings.SYNC_KEY_DIR) / name).iterdir() if path.is_file()]
     assert {path.name for path in files} >= {"private_key.pem", "token", "salt_key"}
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_only_a_signed_receipt_says_that_batches_are_applied(laptop: str, name: str) -> None:
+    """Otherwise one forged answer makes whatever is typed in afterwards safe to hand over."""
+    captured(laptop, name, [1])
+    push(laptop, transport=Road())
+    device = LocalDevice.objects.using(laptop).get(name=name)
+    receipt = OutgoingBatch.objects.using(laptop).get().receipts["held"]
+    applied = {**receipt, "kind": "applied", "number": 10**9}
+    told = {"epoch": device.epoch, "ordinal": 1, "head_number": 1, "consumed_number": 10**9, "receipts": [applied]}
+    forged = json.dumps({"device": name, "epochs": [told], "parked": "x"}).encode()
+    report = push(laptop, transport=Road(answers(200, forged, Content_Type="application/json")))
+    captured(laptop, name, [1])
+    seal(laptop, name)
+    device.refresh_from_db(using=laptop)
+    assert (report.applied_number, report.parked, device.applied_number) == (0, None, 0)
+    standing = standing_of(laptop, device)
+    assert (standing.waiting, standing.applied) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    [None, 5, ["x"], [{"epoch": ["x"]}], [{"epoch": "x", "head_number": "x"}], [{"epoch": "x", "receipts": 5}]],
+)
+def test_an_answer_of_another_form_is_not_the_server_s(laptop: str, name: str, epochs: Any) -> None:
+    body = json.dumps({"epochs": epochs}).encode()
+    with pytest.raises(errors.NotTheServer):
+        push(laptop, transport=Road(answers(200, body, Content_Type="application/json")))
 
 
 @pytest.mark.parametrize("url", ["http://sync.example.org", "http://10.0.0.1:8000"])

@@ -12,7 +12,8 @@ from django.db import connections
 from audit.models import Device
 from sync_api import exceptions as errors
 from sync_api.conf import alias_settings
-from sync_api.enrolment.registration import revoke_device
+from sync_api.enrolment.registration import add_device, enrol_device, revoke_device
+from sync_api.enrolment.requests import make_request, read_request
 from sync_api.inbox import accept
 from sync_api.models import Alarm, DeviceCredential, IncomingBatch, IncomingEpoch, IncomingTransaction, Statement
 from sync_api.trust import check_certificate, own_certificate, statements_for, take_statements, trusted_servers
@@ -113,6 +114,17 @@ def test_two_servers_devices_of_one_name_are_not_mixed(server: str, pinned: None
     with pytest.raises(errors.DeviceNameTaken, match="other"):
         accept(server, chain.batch(), NAME)
     assert DeviceCredential.objects.using(server).count() == 1
+
+
+def test_a_name_that_waits_for_its_code_is_not_taken_by_another_server(server: str, pinned: None) -> None:
+    code = add_device(server, NAME)
+    with pytest.raises(errors.DeviceNameTaken):
+        accept(server, Chain.fresh(elsewhere(role="relay")).batch(), NAME)
+    assert Device.objects.using(server).get(name=NAME).role == "client"
+    assert not DeviceCredential.objects.using(server).exists()
+    keys = device_keys(NAME)
+    enrol_device(server, read_request(make_request(code=code.code, device=NAME, keys=keys)))
+    assert DeviceCredential.objects.using(server).get().device.role == "client"
 
 
 def test_a_further_key_from_the_same_server_is_taken(server: str, pinned: None) -> None:
