@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sync_api.client.push_report import PushReport
 
 BATCH_TYPE = "application/vnd.syncserver.batch"
+APPLIED = "applied"
 
 
 class Deliverer:
@@ -83,11 +84,14 @@ class Deliverer:
     def ask(self) -> None:
         """With nothing to send: ask what the server holds, and send again what it has lost."""
         body = self.server.get("devices/me").body
-        held = {one.get("epoch"): one for one in body.get("epochs", []) if isinstance(one, dict)}
+        epochs = body.get("epochs")
+        if not isinstance(epochs, list) or not all(map(is_epoch, epochs)):
+            raise NotTheServer(url=self.server.url, status=200)
+        held: dict[str, dict[str, Any]] = {one["epoch"]: one for one in epochs}
         own: dict[str, Any] = held.get(self.device.epoch, {})
         self._check_copy(held)
-        self.report.applied_number = own.get("consumed_number", 0)
-        self.report.parked = body.get("parked")
+        self.report.applied_number = self._applied(own)
+        self.report.parked = body["parked"] if type(body.get("parked")) is int else None
         self.take([receipt for one in held.values() for receipt in one.get("receipts") or []])
         LocalDevice.objects.using(self.alias).filter(pk=self.device.pk).update(
             applied_number=self.report.applied_number
@@ -102,7 +106,14 @@ class Deliverer:
                         raise
                     self.report.closed_epochs.append(epoch)
 
-    def _check_copy(self, held: dict[Any, dict[str, Any]]) -> None:
+    def _applied(self, own: dict[str, Any]) -> int:
+        """Up to which batch of this epoch the home server has applied: by its signed word alone."""
+        about = (APPLIED, self.device.name, self.device.epoch)
+        receipts = [one for one in own.get("receipts") or [] if is_signed_by(RECEIPT, one, self.device.server_key)]
+        said = [one for one in receipts if tuple(one.get(name) for name in ("kind", "device", "epoch")) == about]
+        return max((one["number"] for one in said if type(one.get("number")) is int), default=0)
+
+    def _check_copy(self, held: dict[str, dict[str, Any]]) -> None:
         """The server must not hold more of this device than the device knows. DeviceRestored."""
         epochs = sorted(held.values(), key=lambda one: one.get("ordinal", 0))
         own = [one.get("epoch") for one in epochs].index(self.device.epoch) if self.device.epoch in held else None
@@ -175,6 +186,16 @@ class Deliverer:
     def _unreceipted(self, epoch: str) -> Iterator[int]:
         pending = unsettled(self._batches(epoch)).order_by("number")
         yield from list(pending.values_list("number", flat=True))
+
+
+def is_epoch(facts: Any) -> bool:
+    """Whether it has the form of what a server tells of an epoch."""
+    return (
+        isinstance(facts, dict)
+        and isinstance(facts.get("epoch"), str)
+        and all(type(facts.get(name, 0)) is int for name in ("ordinal", "head_number"))
+        and isinstance(facts.get("receipts"), list | None)
+    )
 
 
 def checked_receipt(receipt: Any, device: LocalDevice, batch: OutgoingBatch) -> dict[str, Any]:
