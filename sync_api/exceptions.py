@@ -392,8 +392,8 @@ class EpochUnknown(SyncError):
 
     code = "epoch_unknown"
 
-    def __init__(self, *, device: str, what: str) -> None:
-        super().__init__(f"The epoch of device '{device}' does not fit: {what}. Enrol the device again.")
+    def __init__(self, *, device: str, what: str, remedy: str = "Enrol the device again.") -> None:
+        super().__init__(f"The epoch of device '{device}' does not fit: {what}. {remedy}")
 
 
 class EarlyLimit(SyncError):

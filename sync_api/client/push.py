@@ -25,6 +25,7 @@ from sync_api.fleet import Heartbeat
 from sync_api.models import LocalDevice, OutgoingBatch, PushTarget
 from sync_api.sealing import seal, seal_next
 from sync_api.trust import trusted_servers
+from sync_api.waiting import waiting_transactions
 from sync_api.wire.keys import TOKEN_FILE, device_folder
 
 __all__ = ["PushReport", "PushRun", "enrolled_device", "push", "push_to_targets", "read_token", "report_facts"]
@@ -163,8 +164,11 @@ def visit_home(
 
 
 def send_all(alias: str, deliverer: Deliverer, run: PushRun) -> None:
-    """Send what is stored and what is pending. A server that does not know the epoch which ours continues has lost
-    it (restored from a backup): it gets that again first."""
+    """Send what is stored and what is pending. A server that does not know the epoch which ours continues, or not all
+    of it, has lost that (restored from a backup): it gets it again first, also before the first batch of ours."""
+    device = deliverer.device
+    if device.began.get("kind") == "continues" and not device.acknowledged_number and waiting_transactions(alias):
+        deliverer.ask()
     for may_recover in (True, False):
         try:
             deliverer.send_stored()

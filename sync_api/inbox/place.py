@@ -88,10 +88,39 @@ def _begin_epoch(alias: str, delivery: Delivery, epochs: dict[str, IncomingEpoch
     began = delivery.header.began
     if began["kind"] == "continues" and began["epoch"] not in epochs and epochs:
         raise EpochUnknown(device=delivery.device.name, what="the epoch it continues is not known here")
+    if began["kind"] == "continues" and epochs:
+        _check_continued(alias, delivery, epochs[began["epoch"]])
     ordinal = 1 + max((epoch.ordinal for epoch in epochs.values()), default=0)
-    return IncomingEpoch.objects.using(alias).create(
+    begun = IncomingEpoch.objects.using(alias).create(
         device=delivery.device, epoch=delivery.header.epoch, ordinal=ordinal, began=began, effective_at=EPOCH
     )
+    for later in _continuing(delivery, epochs):
+        later.ordinal = ordinal = ordinal + 1
+        later.save(using=alias, update_fields=["ordinal"])
+    return begun
+
+
+def _check_continued(alias: str, delivery: Delivery, before: IncomingEpoch) -> None:
+    """What this server lost of the epoch before (restored from a backup), or a slower road still brings, has to come
+    first: once a later epoch has batches, none is taken. Nothing is waited for where it may have been refused."""
+    number = delivery.header.began["number"]
+    if before.head_number >= number or any(key.revoked_at for key in delivery.device.credentials.using(alias).all()):
+        return
+    if not IncomingBatch.objects.using(alias).filter(epoch__device=delivery.device, state=State.FORK).exists():
+        what = f"it continues one up to batch {number}, of which {before.head_number} are here"
+        raise EpochUnknown(device=delivery.device.name, what=what, remedy="Send the missing batches first.")
+
+
+def _continuing(delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> list[IncomingEpoch]:
+    """The epochs that continue the batch's, in order: their first batches came before it, and wait. EpochClosed."""
+    found: list[IncomingEpoch] = []
+    wanted = delivery.header.epoch
+    while after := next((epoch for epoch in epochs.values() if epoch.began.get("epoch") == wanted), None):
+        if after.head_number or after in found:
+            raise EpochClosed(device=delivery.device.name)
+        found.append(after)
+        wanted = after.epoch
+    return found
 
 
 def _check_epoch(delivery: Delivery, epoch: IncomingEpoch, epochs: dict[str, IncomingEpoch]) -> None:
