@@ -113,7 +113,7 @@ def consume_batch(
     lines = pending_lines(alias, batch.pk, until=sequence)
     work = work_of(alias, device, batch, committed_by=committed_by)
     changing, marks = without_marks(lines)
-    settled = settle(work, changing, held_records(alias, batch, work.era))
+    settled = settle(work, changing, held_records(alias, batch, (work.era, *work.earlier)))
     park(alias, device, batch, settled.waiting, settled.units, now=now)
     for mark in marks:
         ended = end_era(work, batch, mark, now=now)

@@ -18,7 +18,7 @@ from audit.mirror.columns import NOW
 from audit.mirror.tables import MirrorTable, table_for
 from audit.models import Source, TableChanges
 from sync_api.deserializer import troubles
-from sync_api.deserializer.eras import ordinal_of, units_of_era
+from sync_api.deserializer.eras import ordinal_of, units_of_eras
 from sync_api.deserializer.fold import Fold, batches_until, differences, fold_until
 from sync_api.deserializer.lines import Line, mark_ignored
 from sync_api.deserializer.settle import Work
@@ -88,7 +88,7 @@ def parked_before(work: Work, batch: IncomingBatch) -> list[int]:
     earlier = Q(batch__epoch__ordinal__lt=batch.epoch.ordinal)
     units = ParkedUnit.objects.using(work.alias).filter(before | earlier, device=work.device, state=PARKED)
     units = units.exclude(tx_name=MARK_LABEL)
-    of_era = units_of_era(work.alias, units, work.device.pk, work.era)
+    of_era = units_of_eras(work.alias, units, work.device.pk, {work.era})
     if of_era is None:
         return []
     rows = list(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -52,13 +53,15 @@ def continued_epochs(alias: str, epoch: IncomingEpoch) -> list[int]:
     return chain
 
 
-def units_of_era(alias: str, units: QuerySet[ParkedUnit], device_id: int, era: str) -> QuerySet[ParkedUnit] | None:
-    """Those of the device's parked `units` that are of this era; None when there are no units at all."""
+def units_of_eras(
+    alias: str, units: QuerySet[ParkedUnit], device_id: int, eras: Collection[str]
+) -> QuerySet[ParkedUnit] | None:
+    """Those of the device's parked `units` that are of these eras; None when there are no units at all."""
     columns = ("batch_id", "batch__epoch_id", "batch__epoch__era", "batch__header__era")
     batches: list[tuple[Any, ...]] = list(units.order_by().values_list(*columns).distinct())
     if not batches:
         return None
     rows = IncomingEra.objects.using(alias).filter(epoch__device=device_id).values_list("epoch_id", "ordinal", "era")
     texts = {(epoch_id, ordinal): text for epoch_id, ordinal, text in rows}
-    others = [pk for pk, epoch_id, text, ordinal in batches if texts.get((epoch_id, ordinal or 0), text) != era]
+    others = [pk for pk, epoch_id, text, ordinal in batches if texts.get((epoch_id, ordinal or 0), text) not in eras]
     return units.exclude(batch__in=others) if others else units

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db.models import Q
 
 from audit.models import Device
-from sync_api.deserializer.eras import units_of_era
+from sync_api.deserializer.eras import units_of_eras
 from sync_api.deserializer.lines import mark_parked
 from sync_api.deserializer.troubles import SEALED
 from sync_api.deserializer.units import Head, Parked, Record, Units
@@ -17,13 +17,14 @@ from sync_api.models import IncomingBatch, ParkedRecord, ParkedUnit
 PARKED = ParkedUnit.State.PARKED
 
 
-def held_records(alias: str, batch: IncomingBatch, era: str, *, before: bool = False) -> dict[Record, int]:
-    """The records that parked units of the batch's device and of this era hold back, with the id of the unit to blame.
+def held_records(alias: str, batch: IncomingBatch, eras: Collection[str], *, before: bool = False) -> dict[Record, int]:
+    """The records that parked units of the batch's device and of these eras hold back, with the id of the unit to
+    blame: the batch's own era, and those that its records may come from (an era ended by force has parked units).
 
     With `before`, only units of batches before this one: those that a retried unit has to wait for.
     """
     units = ParkedUnit.objects.using(alias).filter(state=PARKED, device=batch.epoch.device_id)
-    of_era = units_of_era(alias, units, batch.epoch.device_id, era)
+    of_era = units_of_eras(alias, units, batch.epoch.device_id, eras)
     if of_era is None:
         return {}
     rows = ParkedRecord.objects.using(alias).filter(parked_unit__in=of_era.order_by().values("pk"))

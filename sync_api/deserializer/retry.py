@@ -114,7 +114,7 @@ def retry_batch(alias: str, device: Device, batch_id: int, report: DeviceReport,
     accepted = frozenset(unit for unit, row in rows.items() if row.accepted_by)
     work = replace(work_of(alias, device, batch, committed_by=committed_by), accepted=accepted)
     lines, marks = without_marks(parked_lines(alias, batch_id, list(rows)))
-    settled = settle(work, lines, held_records(alias, batch, work.era, before=True))
+    settled = settle(work, lines, held_records(alias, batch, (work.era, *work.earlier), before=True))
     park_again(alias, batch, rows.values(), settled.waiting, now=now)
     ended = {mark.unit for mark in marks}
     released = [unit for unit in rows if unit not in settled.waiting and unit not in ended]

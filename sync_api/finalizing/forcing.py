@@ -50,15 +50,22 @@ def force_finalize(alias: str, name: str, *, reason: str, by: str = "") -> Force
 
 
 def close(alias: str, device: Device, era: str, *, reason: str, by: str, count: int) -> None:
-    """Give the device's eras that are open the name `era`, and note why with the last of them."""
+    """Give the device's eras that are open the name `era`, and note why with the last of them.
+
+    An era after a mark of which nothing is consumed yet gets a name of its own: its keys may have begun anew.
+    """
     now = timezone.now()
     last: IncomingEra | None = None
     for epoch in IncomingEpoch.objects.using(alias).filter(device=device, era=NOW).order_by("ordinal"):
+        consumed = IncomingBatch.objects.using(alias).filter(epoch=epoch, number__lte=epoch.consumed_number)
+        applied = {ordinal or 0 for ordinal in consumed.order_by().values_list("header__era", flat=True).distinct()}
         for ordinal in begun_eras(alias, epoch):
             row, _ = IncomingEra.objects.using(alias).get_or_create(epoch=epoch, ordinal=ordinal)
             if row.era == NOW:
-                row.era, row.ended_at, last = era, now, row
+                is_another = last is not None and last.epoch_id == epoch.pk and ordinal not in applied
+                row.era, row.ended_at = from_microseconds(next_moment(alias)).isoformat() if is_another else era, now
                 row.save(using=alias, update_fields=["era", "ended_at"])
+                last = last if is_another else row
     if last is not None:
         told: dict[str, Any] = {"mark": "", "ok": True, "era": era, "forced_by": by, "reason": reason, "count": count}
         last.preserved = [*(last.preserved or []), {**told, "at": now.isoformat()}]

@@ -9,10 +9,13 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from audit.models import TableChanges
+from audit.models import Source, TableChanges
+from sync_api.deserializer import consume
 from sync_api.deserializer.decode import model_decoder
 from sync_api.finalizing.forcing import force_finalize
-from sync_api.models import IncomingEra
+from sync_api.finalizing.marking import mark
+from sync_api.inbox import accept
+from sync_api.models import IncomingBatch, IncomingEpoch, IncomingEra, IncomingTransaction, OutgoingBatch
 from tests.integration.finalizing.day import NOW, Day
 from tests.matrix.models import Person, Word
 
@@ -90,3 +93,48 @@ def test_without_a_device_or_a_reason_nothing_happens(day: Day, name: str, reaso
     with pytest.raises(CommandError):
         call_command("force_finalize", name or day.name, reason=reason, database=day.server)
     assert day.eras() == {NOW}
+
+
+def test_a_later_change_waits_for_what_is_parked_of_the_forced_era(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would end the preserved version, and the parked change could never be applied."""
+    Word.objects.using(day.laptop).create(code="a", text="one")
+    day.carry()
+    monkeypatch.setattr(Word, "min_client_version", "99.0.0", raising=False)
+    model_decoder.cache_clear()
+    Word.objects.using(day.laptop).update(text="two")
+    day.carry()
+    force_finalize(day.server, day.name, reason="lost")
+    mark(day.laptop)
+    Word.objects.using(day.laptop).update(text="three")
+    day.send()
+    monkeypatch.setattr(Word, "min_client_version", "0.0.0", raising=False)
+    model_decoder.cache_clear()
+    consume(day.server, retry=False)
+    assert day.current(Word).get().text == "one"
+    day.consume()
+    assert day.parked() == []
+    versions = Word.mirror.using(day.server).order_by("mirror_pk")
+    assert list(versions.values_list("text", "mirror_current")) == [("one", False), ("two", False), ("three", True)]
+
+
+def test_an_era_that_is_not_consumed_yet_has_keys_of_its_own(day: Day) -> None:
+    """The server was restored after the wipe, and the laptop lost, before what it sent again was consumed."""
+    Word.objects.using(day.laptop).create(code="a", text="one")
+    day.finalize()
+    Word.objects.using(day.laptop).create(code="a", text="again")
+    day.send()
+    forget_device(day.server)
+    for batch in OutgoingBatch.objects.using(day.laptop).order_by("id"):
+        accept(day.server, bytes(batch.content), handed_over_by=day.name)
+    force_finalize(day.server, day.name, reason="lost")
+    day.consume()
+    assert day.parked() == []
+    assert set(day.current(Word).values_list("text", flat=True)) == {"one", "again"}
+    assert len(day.eras() - {NOW}) == 2
+
+
+def forget_device(server: str) -> None:
+    """Restore the server from a backup without the device's records."""
+    Word.mirror.using(server).all()._raw_delete(server)
+    for model in (IncomingTransaction, IncomingBatch, IncomingEra, IncomingEpoch, TableChanges, Source):
+        model.objects.using(server).all().delete()
