@@ -168,7 +168,7 @@ LIMITS: dict[str, int | float] = {
     # bundles
     "SYNC_BUNDLE_BYTES_MAX": 4 * 1024 * 1024 * 1024 - 1,
     "SYNC_BUNDLE_FILES_MAX": 60_000,
-    "SYNC_BUNDLE_MANIFEST_BYTES_MAX": 64 * 1024 * 1024,
+    "SYNC_BUNDLE_MANIFEST_BYTES_MAX": 16 * 1024 * 1024,
     "SYNC_BUNDLE_SETTLE_SECONDS": 2.0,
     "SYNC_BUNDLE_WATCH_SECONDS": 5.0,
     # copies of what no server's backup holds yet: so many files at most, then they become one

@@ -31,7 +31,7 @@ def write_whole(folder: Path, name: str, size: int, fill: Callable[[BinaryIO], N
             raise BundleNotWritten(folder=str(folder), what=f"it has room for {free} bytes, and {size} are needed")
         temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
         try:
-            with open(temporary, "xb") as file:
+            with open(temporary, "xb", opener=for_the_owner) as file:
                 fill(file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -60,6 +60,11 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def for_the_owner(path: str, flags: int) -> int:
+    """Open a file that other accounts of this machine cannot read: it holds study data."""
+    return os.open(path, flags, 0o600)
 
 
 def remove_left_over(folder: Path) -> None:

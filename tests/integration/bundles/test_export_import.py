@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import stat
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,10 @@ def test_the_laptop_s_state_rides_along(world: World) -> None:
     world.bring(world.site)
     (heartbeat,) = Statement.objects.using(world.site).filter(kind="heartbeat", device=LAPTOP)
     assert heartbeat.facts["pending"] == 2
+
+
+def test_other_accounts_cannot_read_a_bundle(world: World) -> None:
+    world.batches(1)
+    world.export(world.laptop)
+    (path,) = world.files()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
