@@ -85,12 +85,13 @@ def checked_answer(body: dict[str, Any], name: str, keys: DeviceKeys, url: str) 
 
 
 def store(alias: str, enrolled: dict[str, Any], url: str) -> bool:
-    """Keep certificate and server; begin a new epoch where batches were sealed. Returns whether one began."""
+    """Keep certificate and server; begin a new epoch where batches were sealed, here or by a copy of this database that
+    the server knows. Returns whether one began."""
     from sync_api.capture.install import local_device
 
     with immediate(alias):
         device = local_device(alias)
-        began = device.head_number > 0
+        began = device.head_number > 0 or device.epoch in (enrolled.get("epochs") or ())
         if began:
             begin_epoch(alias, device)
         device.role = enrolled["role"]

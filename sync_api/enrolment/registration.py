@@ -96,7 +96,14 @@ def enrol_device(alias: str, request: EnrolmentRequest) -> dict[str, Any]:
         "certificate": certificate,
         "server": server_identity(alias),
         "recipients": recipient_list(alias),
+        "epochs": epochs_begun(alias, device),
     }
+
+
+def epochs_begun(alias: str, device: Device) -> list[str]:
+    """The epochs of which batches are held. A copy of a database learns from it that another one has gone on."""
+    epochs = IncomingEpoch.objects.using(alias).filter(device=device, head_number__gt=0).order_by("ordinal")
+    return list(epochs.values_list("epoch", flat=True))
 
 
 def _usable_code(alias: str, request: EnrolmentRequest) -> EnrolmentCode:

@@ -115,6 +115,9 @@ class EnrolledSerializer(serializers.Serializer[Any]):
     certificate = CertificateSerializer()
     server = ServerIdentitySerializer()
     recipients = RecipientListSerializer(help_text="To whom payloads may be sealed.")
+    epochs = serializers.ListField(
+        child=serializers.RegexField(HEX_32), help_text="The device's epochs of which batches are held."
+    )
 
 
 class ReceiptSerializer(serializers.Serializer[Any]):
