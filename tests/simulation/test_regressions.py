@@ -1,0 +1,47 @@
+"""Runs that the simulator failed while it was built, shortened by it, with the seed that found each. They stay mended."""
+
+from __future__ import annotations
+
+from sync_api.simulation.world import World
+
+MORNING = [("create", place) for place in range(12)]
+
+
+def test_a_laptop_that_was_revoked_with_sealed_batches_goes_on_after_enrolling_again(world: World) -> None:
+    """Seed 1: batches sealed with the revoked key blocked every later epoch."""
+    world.revoke("laptop-1")
+    world.write("laptop-1", MORNING)
+    world.push("laptop-1")
+    world.heal()
+    world.check()
+
+
+def test_a_clone_with_a_name_of_its_own_tells_what_was_not_sent_yet(world: World) -> None:
+    """Seed 1: its baseline left out the rows that stood unsent in the log under the old name."""
+    world.write("laptop-1", MORNING)
+    world.clone("laptop-1")
+    world.heal()
+    world.check()
+
+
+def test_an_older_database_with_a_newer_key_does_not_seal_what_nobody_believes(world: World) -> None:
+    """Seed 2: every batch was refused (`bad_signature`), also after enrolling again."""
+    world.write("laptop-1", MORNING)
+    world.back_up("laptop-1")
+    world.enrol_again("laptop-1", new_key=True)
+    world.restore("laptop-1")
+    assert "certificate_invalid" in world.push("laptop-1")
+    world.heal()
+    world.check()
+
+
+def test_the_original_goes_on_after_its_clone_sealed_the_first_batch_of_their_epoch(world: World) -> None:
+    """Seed 3: enrolling again kept the epoch, as the original had sealed nothing in it, and nothing could be sent."""
+    world.write("laptop-1", MORNING)
+    world.push("laptop-1")
+    world.enrol_again("laptop-1")
+    world.clone("laptop-1")
+    world.push("laptop-1-clone")
+    assert "device_restored" in world.push("laptop-1")
+    world.heal()
+    world.check()
