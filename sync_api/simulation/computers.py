@@ -176,7 +176,7 @@ class Template:
             self.computer.connect()
             stack.callback(self.computer.disconnect)
             with self.computer.at_work():
-                call_command("migrate", database=self.computer.alias, verbosity=0, interactive=False)
+                call_command("migrate", database=self.computer.alias, verbosity=0, interactive=False, run_syncdb=True)
 
     def install(self, computer: Computer) -> None:
         """Give a new computer its database: the template under its own name, in an epoch of its own."""

@@ -31,6 +31,7 @@ def emptied() -> Iterator[None]:
 @pytest.fixture(params=PAIRS.values(), ids=PAIRS.keys())
 def day(request: pytest.FixtureRequest, settings: Any, tmp_path: Any, transactional_db: None) -> Day:
     settings.SYNC_KEY_DIR = str(tmp_path / "keys")
+    empty(None)  # what other modules left
     one = Day(*request.param)
     enrol_locally(one.laptop, one.local(), one.server)
     return one
