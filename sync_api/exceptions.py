@@ -717,8 +717,8 @@ class FinalizationOpen(SyncError):
 
     def __init__(self, *, device: str) -> None:
         super().__init__(
-            f"A finalization of '{device}' is under way. Nothing new was marked. Go on with `finalize --resume`, or give "
-            "it up with `finalize --abandon`: then everything stays on the device."
+            f"A finalization of '{device}' is under way. Nothing new was marked. Go on with `finalize --resume`, or "
+            "give it up with `finalize --abandon`: then everything stays on the device."
         )
 
 
@@ -1295,7 +1295,8 @@ class SimulatorMissing(SyncError):
 
     def __init__(self, *, missing: str) -> None:
         super().__init__(
-            f"The simulator needs {missing}, which is not installed. Install it with `pip install 'syncserver[simulate]'`."
+            f"The simulator needs {missing}, which is not installed. "
+            "Install it with `pip install 'syncserver[simulate]'`."
         )
 
 

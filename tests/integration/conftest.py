@@ -40,6 +40,13 @@ def empty_transport(test_case: Any) -> None:
                 cursor.execute(f'DELETE FROM "{model._meta.db_table}"')
             cursor.execute(f'DELETE FROM "{models.LocalDevice._meta.db_table}" WHERE name LIKE %s', ["test-%"])
         models.LocalDevice.objects.using(alias).update(
-            **{"head_number": 0, "head_hash": "", "sequence": 0, "sealed_until": 0, "era_ordinal": 0},
-            **{"acknowledged_number": 0, "applied_number": 0, "durable_number": 0, "began": {"kind": "fresh"}},
+            head_number=0,
+            head_hash="",
+            sequence=0,
+            sealed_until=0,
+            era_ordinal=0,
+            acknowledged_number=0,
+            applied_number=0,
+            durable_number=0,
+            began={"kind": "fresh"},
         )

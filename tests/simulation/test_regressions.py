@@ -1,4 +1,4 @@
-"""Runs that the simulator failed while it was built, shortened by it, with the seed that found each. They stay mended."""
+"""Runs that the simulator failed while it was built, shortened by it, with the seed that found each: mended for good."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from sync_api.simulation.runs import simulate
 def test_a_few_runs_hold_every_promise_and_make_a_report(tmp_path: Path) -> None:
     report = tmp_path / "validation.md"
     told = json.loads(call_command("simulate", seed=1, runs=3, steps=20, report=report, json=True))
-    assert told["is_good"] and told["runs"] == 3
+    assert told["is_good"]
+    assert told["runs"] == 3
     assert "All promises held" in report.read_text()
 
 
