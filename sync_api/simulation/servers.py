@@ -102,7 +102,7 @@ class Servers(Stage):
 
         def work() -> str:
             forced = force_finalize(self.server.alias, device, reason="simulated")
-            return f"{sum(forced.preserved.values())} preserved"
+            return f"{sum(forced.records.values())} preserved"
 
         return self.attempt(self.server, work)
 

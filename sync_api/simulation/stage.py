@@ -61,7 +61,7 @@ def step(
         self.steps += 1
         return outcome
 
-    return noted
+    return noted  # type: ignore[return-value]
 
 
 @dataclass

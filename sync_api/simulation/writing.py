@@ -66,7 +66,7 @@ class Writer:
 
     def bulk_create(self) -> None:
         rows = [new_row(self.model, self.maker()) for _ in range(self.chance.randint(1, ROWS_MAX))]
-        if len(self.model._meta.concrete_model._meta.parents):
+        if len((self.model._meta.concrete_model or self.model)._meta.parents):
             raise NotMade("Django creates no children in bulk")
         self.model._base_manager.using(self.alias).bulk_create(rows)
 
@@ -78,9 +78,10 @@ class Writer:
 
     def update(self) -> None:
         keys = [row.pk for row in self.rows(ROWS_MAX)]
-        field = self.chance.choice(changeable_fields(self.model) or [None])
-        if field is None:
+        fields = changeable_fields(self.model)
+        if not fields:
             raise NotMade(f"{self.model._meta.label} has nothing to change")
+        field = self.chance.choice(fields)
         value = self.maker().value(field, unique=False)
         self.model._base_manager.using(self.alias).filter(pk__in=keys).update(**{field.name: value})
 
@@ -103,8 +104,8 @@ class Writer:
         assert key is not None
         with connections[self.alias].cursor() as cursor:
             cursor.execute(
-                f"UPDATE {quote(self.model._meta.db_table)} SET {quote(fields[0].column)} = %s"
-                f" WHERE {quote(key.column)} = %s",
+                f"UPDATE {quote(self.model._meta.db_table)} SET {quote(str(fields[0].column))} = %s"
+                f" WHERE {quote(str(key.column))} = %s",
                 [f"raw {self.counter()}", key.get_db_prep_value(row.pk, connections[self.alias])],
             )
 
@@ -128,7 +129,8 @@ class Writer:
         manager.clear()
 
     def links(self, *, need_others: bool = True) -> tuple[Any, list[models.Model]]:
-        fields = [field for field in self.model._meta.many_to_many if field.remote_field.through._meta.auto_created]
+        declared: list[Any] = list(self.model._meta.many_to_many)
+        fields = [field for field in declared if field.remote_field.through._meta.auto_created]
         if not fields:
             raise NotMade(f"{self.model._meta.label} has no many-to-many field")
         (row,) = self.rows(1)

@@ -50,5 +50,5 @@ def doc(name: str) -> str:
 HEAD = f"""# Planted bugs
 
 Does the simulator see what it is made to see? Each of these bugs was put into the product by a patch in
-`tests/planted/bugs.py`; the simulator ({RUNS} runs of {STEPS} steps) found every one with the seed named here, and shortened the run that showed it. This page is written by `python -m tests.planted --write`; a long test
-hunts all of them again."""
+`tests/planted/bugs.py`; the simulator ({RUNS} runs of {STEPS} steps) found every one with the seed named here, and
+shortened the run that showed it. This page is written by `python -m tests.planted --write`."""

@@ -1,4 +1,4 @@
-"""Runs that the simulator failed while it was built, shortened by it, with the seed that found each: mended for good."""
+"""Runs that the simulator failed while it was built, shortened by it, with the seed that found each: all mended."""
 
 from __future__ import annotations
 
