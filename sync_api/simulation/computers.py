@@ -53,6 +53,7 @@ class Computer:
     folder: Path
     clock: Clock = field(default_factory=Clock)
     app_version: str = "1.0.0"
+    connection: Any = None
 
     @property
     def alias(self) -> str:
@@ -71,7 +72,9 @@ class Computer:
         return conf.Installation(self.alias, self.keys, self.app_version)
 
     def at_work(self) -> Any:
-        """Inside, the process is this computer."""
+        """Inside, the process is this computer. Threads take turns at its one connection: opening it is what costs."""
+        if getattr(connections._connections, self.alias, None) is not self.connection:  # type: ignore[attr-defined]
+            connections[self.alias] = self.connection
         return conf.at_work(self.installation)
 
     def connect(self) -> None:
@@ -81,20 +84,23 @@ class Computer:
         databases[self.alias] = connections.configure_settings({"default": {}, self.alias: database(self.file)})[
             self.alias
         ]
+        self.connection = connections.create_connection(self.alias)
+        self.connection.inc_thread_sharing()
+        connections[self.alias] = self.connection
         settings.SYNC_DATABASES[self.alias] = {"role": self.role, "device": self.device}
         clock.SOURCES[self.alias] = self.clock
 
     def disconnect(self) -> None:
         self.close()
+        if hasattr(connections._connections, self.alias):  # type: ignore[attr-defined]
+            del connections[self.alias]
         connections.settings.pop(self.alias, None)
         settings.SYNC_DATABASES.pop(self.alias, None)
         clock.SOURCES.pop(self.alias, None)
 
     def close(self) -> None:
         """End the connection, as the end of a process does: what is not committed is gone."""
-        if hasattr(connections._connections, self.alias):  # type: ignore[attr-defined]
-            connections[self.alias].close()
-            del connections[self.alias]
+        self.connection.close()
 
     def copy_file(self, target: Path) -> None:
         """Copy the database as it stands. Closing moves the WAL into the file first."""

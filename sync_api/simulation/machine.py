@@ -20,6 +20,9 @@ VARIETY_MAX = 2**16
 STEPS_BETWEEN = 3
 """Steps between a copy and its restoring, or between two restorings."""
 
+STEPS_BEFORE_FORCE = 20
+"""A laptop is given up late, so that most runs see its own finalizing first."""
+
 JUMP_SECONDS_MAX = 400 * 24 * 3600
 
 PROFILES = ("plain", "plain", "eras", "eras", "clones", "revocations", "everything")
@@ -204,6 +207,11 @@ class Simulation(RuleBasedStateMachine):
         self.world.finalize(name)
         self.world.consume(kill)
         self.world.finalize(name, kill=kill)
+
+    @precondition(lambda self: self.may("eras") and self.world.steps > STEPS_BEFORE_FORCE)
+    @rule(name=laptops)
+    def force_finalize(self, name: str) -> None:
+        self.world.force_finalize(name)
 
     @precondition(lambda self: SERVER in self.world.copies)
     @rule(relay=relays, purges=st.booleans())

@@ -6,13 +6,11 @@ Each entry of `troubles` spoils one request, in order; afterwards the road is go
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import connections
 from django.urls import include, path
 from django.urls.resolvers import RegexPattern, URLResolver
 
@@ -55,9 +53,6 @@ class Network:
         except Killed as error:
             computer.close()
             raise httpx.RemoteProtocolError("the server closed the connection") from error
-        finally:
-            if threading.current_thread() is not threading.main_thread():
-                connections[computer.alias].close()
 
     def answer(self, request: httpx.Request, content: bytes) -> httpx.Response:
         django_request = WSGIRequest(environment(request, content))

@@ -33,9 +33,8 @@ class World(Laptops, Carrying, Servers):
         self.hand_on_everything()
         outcomes = [self.deliver_all(computer) for computer in self.laptops()]
         self.consume_everything()
-        for computer in self.laptops():
-            self.end_finalizing(computer)
-        outcomes += [self.deliver_all(computer) for computer in self.laptops()]
+        ended = [computer for computer in self.laptops() if self.end_finalizing(computer)]
+        outcomes += [self.deliver_all(computer) for computer in ended]
         self.hand_on_everything()
         self.consume_everything()
         return "; ".join(outcomes)
@@ -85,15 +84,16 @@ class World(Laptops, Carrying, Servers):
                 return
             before = self.parked
 
-    def end_finalizing(self, computer: Computer) -> None:
-        """Go on with what was begun; give it up where the server cannot preserve it."""
+    def end_finalizing(self, computer: Computer) -> bool:
+        """Go on with what was begun; give it up where the server cannot preserve it. Whether anything was begun."""
         with computer.at_work():
             if not open_finalizations(computer.alias).exists():
-                return
+                return False
         outcome = self.do_finalize(computer)
         if not outcome.startswith("wiped"):
             with computer.at_work():
                 abandon(computer.alias, reason="simulated")
+        return True
 
     @step
     def check(self, moment: int = 0) -> str:
