@@ -45,6 +45,7 @@ class Visit:
             route.abort()
 
     def width_of_content(self) -> int:
+        self.page.wait_for_load_state("load")  # style sheets decide the width
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
     def focused(self) -> str:
