@@ -40,17 +40,16 @@ def place_of(alias: str, batch: IncomingBatch) -> Place:
 
 
 def continued_epochs(alias: str, epoch: IncomingEpoch) -> list[int]:
-    """The epoch, and those that it continues: a device's records go on from one to the next."""
-    if epoch.began.get("kind") != "continues":
-        return [epoch.pk]
+    """The epoch, and those that it continues: a device's records go on from one to the next. One that never came here,
+    as it was refused, is passed over."""
     earlier = IncomingEpoch.objects.using(alias).filter(device=epoch.device_id, ordinal__lt=epoch.ordinal)
-    known = {one.epoch: one for one in earlier}
-    chain = [epoch.pk]
-    before = known.pop(epoch.began["epoch"], None)
-    while before is not None:
-        chain.append(before.pk)
-        before = known.pop(before.began.get("epoch", ""), None)
-    return chain
+    known = {one.epoch: one for one in earlier.order_by("ordinal")} if epoch.began.get("kind") == "continues" else {}
+    chain = [epoch]
+    while known and chain[-1].began.get("kind") == "continues":
+        before = known.pop(chain[-1].began["epoch"], None) or known.pop(list(known)[-1])
+        chain.append(before)
+        known = {name: one for name, one in known.items() if one.ordinal < before.ordinal}
+    return [one.pk for one in chain]
 
 
 def units_of_eras(

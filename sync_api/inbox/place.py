@@ -86,10 +86,8 @@ def _check_cut_off(delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> None
 
 def _begin_epoch(alias: str, delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> IncomingEpoch:
     began = delivery.header.began
-    if began["kind"] == "continues" and began["epoch"] not in epochs and epochs:
-        raise EpochUnknown(device=delivery.device.name, what="the epoch it continues is not known here")
     if began["kind"] == "continues" and epochs:
-        _check_continued(alias, delivery, epochs[began["epoch"]])
+        _check_continued(alias, delivery, epochs.get(began["epoch"]))
     ordinal = 1 + max((epoch.ordinal for epoch in epochs.values()), default=0)
     begun = IncomingEpoch.objects.using(alias).create(
         device=delivery.device, epoch=delivery.header.epoch, ordinal=ordinal, began=began, effective_at=EPOCH
@@ -100,15 +98,20 @@ def _begin_epoch(alias: str, delivery: Delivery, epochs: dict[str, IncomingEpoch
     return begun
 
 
-def _check_continued(alias: str, delivery: Delivery, before: IncomingEpoch) -> None:
+def _check_continued(alias: str, delivery: Delivery, before: IncomingEpoch | None) -> None:
     """What this server lost of the epoch before (restored from a backup), or a slower road still brings, has to come
     first: once a later epoch has batches, none is taken. Nothing is waited for where it may have been refused."""
     number = delivery.header.began["number"]
-    if before.head_number >= number or any(key.revoked_at for key in delivery.device.credentials.using(alias).all()):
+    if before is not None and before.head_number >= number:
         return
-    if not IncomingBatch.objects.using(alias).filter(epoch__device=delivery.device, state=State.FORK).exists():
-        what = f"it continues one up to batch {number}, of which {before.head_number} are here"
-        raise EpochUnknown(device=delivery.device.name, what=what, remedy="Send the missing batches first.")
+    if any(key.revoked_at for key in delivery.device.credentials.using(alias).all()):
+        return
+    if IncomingBatch.objects.using(alias).filter(epoch__device=delivery.device, state=State.FORK).exists():
+        return
+    if before is None:
+        raise EpochUnknown(device=delivery.device.name, what="the epoch it continues is not known here")
+    what = f"it continues one up to batch {number}, of which {before.head_number} are here"
+    raise EpochUnknown(device=delivery.device.name, what=what, remedy="Send the missing batches first.")
 
 
 def _continuing(delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> list[IncomingEpoch]:
