@@ -45,3 +45,14 @@ def test_the_original_goes_on_after_its_clone_sealed_the_first_batch_of_their_ep
     assert "device_restored" in world.push("laptop-1")
     world.heal()
     world.check()
+
+
+def test_a_laptop_whose_whole_epoch_was_refused_goes_on(world: World) -> None:
+    """Seeds 21 and 22: the epoch after a revoked one continues one that the server never held, and was refused."""
+    world.write("laptop-1", MORNING)
+    world.push("laptop-1")
+    world.enrol_again("laptop-1")
+    world.revoke("laptop-1")
+    world.pull("relay-1", "laptop-1")
+    world.heal()
+    world.check()
