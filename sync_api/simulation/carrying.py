@@ -12,6 +12,7 @@ from sync_api.client.push import push_to_targets
 from sync_api.client.relay import relay
 from sync_api.client.targets import add_target
 from sync_api.exceptions import PushTargetExists, SyncError
+from sync_api.models import CarriedBatch
 from sync_api.relay.purging import purge_carried
 from sync_api.simulation.computers import Computer
 from sync_api.simulation.stage import Kill, Stage, step
@@ -21,6 +22,12 @@ BUNDLES_MAX = 20
 
 
 class Carrying(Stage):
+    def note_handed(self, middleman: Computer) -> None:
+        """Remember what a middleman has: should the laptop be lost, it has to arrive all the same."""
+        if middleman.name in self.computers:
+            carried = CarriedBatch.objects.using(middleman.alias)
+            self.handed[middleman.name] |= set(carried.values_list("device", "epoch", "number", "hash"))
+
     @step
     def push_to_relay(self, name: str, relay_name: str, troubles: Sequence[str] = (), kill: Kill = None) -> str:
         """A laptop pushes to a middleman that it meets."""
@@ -28,15 +35,17 @@ class Carrying(Stage):
 
         def work() -> str:
             with suppress(PushTargetExists):
-                add_target(laptop.alias, relay_name, self.network.url(middleman), is_relay=True, allow_http=True)
+                add_target(laptop.alias, middleman.name, self.network.url(middleman), is_relay=True, allow_http=True)
             road = self.network.road(troubles)
-            run = push_to_targets(laptop.alias, target=relay_name, allow_http=True, transport=road)
+            run = push_to_targets(laptop.alias, target=middleman.name, allow_http=True, transport=road)
             for result in run.results:
                 if result.error is not None:
                     raise result.error
             return f"sent {sum(result.report.batches for result in run.results)} batches"
 
-        return self.attempt(laptop, work, kill)
+        outcome = self.attempt(laptop, work, kill)
+        self.note_handed(middleman)
+        return outcome
 
     @step
     def pull(self, relay_name: str, name: str, troubles: Sequence[str] = (), kill: Kill = None) -> str:
@@ -48,7 +57,9 @@ class Carrying(Stage):
             report = pull(middleman.alias, url, allow_http=True, transport=self.network.road(troubles))
             return f"took {report.batches} batches, {len(report.refused)} refused"
 
-        return self.attempt(middleman, work, kill)
+        outcome = self.attempt(middleman, work, kill)
+        self.note_handed(middleman)
+        return outcome
 
     @step
     def relay(self, relay_name: str, troubles: Sequence[str] = (), kill: Kill = None) -> str:

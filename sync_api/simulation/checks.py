@@ -53,6 +53,7 @@ def check_everything(world: World, moment: int) -> tuple[list[str], str]:
         problems += [f"{device.name}: {problem}" for problem in mirror_problems(server, device, folded, chance)]
         counts["lines"] += folded.lines
         counts["versions"] += sum(map(len, folded.versions.values()))
+    problems += lost_problems(world)
     for computer in world.relays():
         problems += [f"{computer.name}: {problem}" for problem in carried_problems(world, computer)]
     for computer in world.laptops():
@@ -174,6 +175,17 @@ def state_problems(
         if record not in held_back and rows.get(record) != mirror.get(record):
             there = "is missing" if record not in mirror else "differs" if record in rows else "should be gone"
             yield f"{' '.join(record)} {there} in the mirror {when}"
+
+
+def lost_problems(world: World) -> Iterator[str]:
+    """What a lost laptop had given to a middleman arrives without it, were it only behind a gap."""
+    for middleman in world.relays():
+        refused = CarriedBatch.objects.using(middleman.alias).exclude(refusal="")
+        epochs = set(refused.values_list("device", "epoch"))
+        for device, epoch, number, hash_hex in sorted(world.handed[middleman.name]):
+            there = IncomingBatch.objects.using(world.server.alias).filter(hash=hash_hex, epoch__epoch=epoch)
+            if device in world.lost and (device, epoch) not in epochs and not there.exists():
+                yield f"batch {number} of the lost {device} was given to {middleman.name} and has not arrived"
 
 
 def carried_problems(world: World, middleman: Computer) -> Iterator[str]:

@@ -28,7 +28,7 @@ class Laptops(Stage):
         except Killed:
             computer.close()
             outcome = "killed before the commit"
-        self.found([f"{name}: {problem}" for problem in self.accounts[name].note(computer)])
+        self.found([f"{name}: {problem}" for problem in self.accounts[computer.name].note(computer)])
         return outcome
 
     @step
@@ -107,29 +107,42 @@ class Laptops(Stage):
         self.computers[clone_name] = self.network.hosts[clone_name] = clone
         self.accounts[clone_name] = Account()
         self.accounts[clone_name].start_again(clone)
-        self.accounts[name].is_pure = False
+        self.accounts[original.name].is_pure = False
         return f"cloned as {clone_name}"
 
     @step
     def back_up(self, name: str) -> str:
         """Keep a copy of a computer's database, as a nightly backup does."""
-        path = self.folder / "copies" / f"{name}.sqlite3"
-        self.computer(name).copy_file(path)
-        self.copies[name] = path
+        computer = self.computer(name)
+        path = self.folder / "copies" / f"{computer.name}.sqlite3"
+        computer.copy_file(path)
+        self.copies[computer.name] = path
         self.changed[name] = self.steps
         return "copied"
 
     @step
     def restore(self, name: str) -> str:
         """Put the last copy in place of a computer's database; what came after it is gone there."""
+        name = self.in_place_of.get(name, name)
         if name not in self.copies:
             return "there is no copy"
-        computer = self.computers[name]
+        computer = self.computer(name)
         computer.replace_file(self.copies[name])
         self.changed[name] = self.steps
         if name != SERVER:
-            self.accounts[name].start_again(computer)
+            self.accounts[computer.name].start_again(computer)
         return "restored"
+
+    @step
+    def lose(self, name: str) -> str:
+        """A computer falls into the river. Another one is bought, with a name of its own."""
+        computer = self.computer(name)
+        computer.disconnect()
+        del self.computers[computer.name], self.network.hosts[computer.name]
+        self.copies.pop(computer.name, None)
+        self.lost.add(computer.device)
+        self.in_place_of[name] = f"{name}-{len(self.lost)}"
+        return f"{self.in_place_of[name]} is in its place"
 
     @step
     def fill_disk(self, name: str) -> str:

@@ -245,6 +245,12 @@ class Simulation(RuleBasedStateMachine):
         if f"{name}-clone" not in self.world.computers:
             self.world.clone(name)
 
+    @precondition(lambda self: self.world.bundles or self.world.relays())
+    @rule(name=st.sampled_from((*LAPTOPS, *RELAYS)))
+    def lose(self, name: str) -> None:
+        if name in self.world.computers:
+            self.world.lose(name)
+
     @precondition(lambda self: self.may("revocations"))
     @rule(name=laptops)
     def revoke(self, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,12 @@ class Stage:
     script: list[str] = field(default_factory=list)
     steps: int = 0
     counter: int = 0
+    in_place_of: dict[str, str] = field(default_factory=dict)
+    """By name of a lost computer: that of the one which was bought instead."""
+    handed: defaultdict[str, set[tuple[str, str, int, str]]] = field(default_factory=lambda: defaultdict(set))
+    """By middleman: the batches it was given, as (device, epoch, number, hash)."""
+    lost: set[str] = field(default_factory=set)
+    """Devices that are gone for good."""
     changed: dict[str, int] = field(default_factory=dict)
     """By computer: its last copy or restore, as the number of steps then."""
     parked: int = 0
@@ -104,9 +111,10 @@ class Stage:
         return computer
 
     def computer(self, name: str) -> Computer:
-        """The computer of that name, bought and enrolled when it is first needed."""
+        """The computer of that name (or bought in its place), enrolled when it is first needed."""
+        name = self.in_place_of.get(name, name)
         if name not in self.computers:
-            role = "relay" if name in RELAYS else "client"
+            role = "relay" if name.startswith(RELAYS) else "client"
             computer = self.add_computer(name, name, role)
             self.accounts[name] = Account()
             self.enrol(computer)

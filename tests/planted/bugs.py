@@ -14,7 +14,11 @@ from sync_api.capture import triggers_sqlite
 from sync_api.client import deliver
 from sync_api.deserializer import retry, settle
 from sync_api.deserializer.units import Units
+from sync_api.finalizing import drive, wiping
 from sync_api.inbox import place
+from sync_api.models import CarriedBatch, Finalization
+from sync_api.relay import purging
+from sync_api.relay import receipts as relay_receipts
 from sync_api.rest import batches
 from sync_api.sealing import pending
 
@@ -262,4 +266,57 @@ def lose_the_last_update_of_a_unit() -> Iterator[None]:
         return kept
 
     with patch.object(consume, "pending_lines", wrong):
+        yield
+
+
+@bug
+def wipe_before_the_receipt() -> Iterator[None]:
+    """A laptop removes its records as soon as they are marked."""
+    right = drive.confirm
+
+    def wrong(alias: str, finalization: Any) -> bool:
+        right(alias, finalization)
+        Finalization.objects.using(alias).filter(pk=finalization.pk).update(state=Finalization.State.CONFIRMED)
+        finalization.refresh_from_db(using=alias)
+        return True
+
+    with (
+        patch.object(drive, "confirm", wrong),
+        patch.object(wiping, "require_proof", lambda *args: None),
+        patch.object(wiping, "forget_payloads", lambda *args: None),
+    ):
+        yield
+
+
+@bug
+def wipe_what_was_changed_since() -> Iterator[None]:
+    """The wipe removes records that were changed after the mark."""
+    with patch.object(wiping, "changed_since", lambda *args: set()):
+        yield
+
+
+@bug
+def purge_before_it_is_durable() -> Iterator[None]:
+    """A middleman makes room by removing what it has not handed on yet."""
+    right = purging.durable_batches
+
+    def wrong(alias: str) -> Any:
+        right(alias)
+        return list(CarriedBatch.objects.using(alias).all())
+
+    with patch.object(purging, "durable_batches", wrong):
+        yield
+
+
+@bug
+def relay_only_the_first_batch() -> Iterator[None]:
+    """A middleman calls a batch delivered when the one before it was."""
+    right = relay_receipts.mark_delivered
+
+    def wrong(alias: str, carried: Any, receipt: Any, **kwargs: Any) -> Any:
+        later = CarriedBatch.objects.using(alias).filter(device=carried.device, number=carried.number + 1)
+        later.update(state=CarriedBatch.State.DELIVERED)
+        return right(alias, carried, receipt, **kwargs)
+
+    with patch("sync_api.client.relay.mark_delivered", wrong):
         yield
