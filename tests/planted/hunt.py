@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from unittest.mock import patch
 
 from sync_api.simulation.runs import Outcome, simulate
 from tests.planted.bugs import BUGS
@@ -12,6 +13,7 @@ PAGE = "docs/explanation/planted-bugs.md"
 SEEDS = 5
 RUNS = 40
 STEPS = 40
+SHRINK_SECONDS = 60
 LINES_MAX = 14
 WIDTH_MAX = 160
 
@@ -20,7 +22,7 @@ def hunt(name: str, *, seed: int | None = None, shrink: bool = False) -> Outcome
     """The outcome of the first seed that finds the bug; of the last one, if none does."""
     outcome = Outcome(0)
     for number in [seed] if seed is not None else range(1, SEEDS + 1):
-        with BUGS[name]():
+        with BUGS[name](), patch("hypothesis.internal.conjecture.engine.MAX_SHRINKING_SECONDS", SHRINK_SECONDS):
             outcome = simulate(seed=number, runs=RUNS, steps=STEPS, shrink=shrink)
         if outcome.problems:
             return outcome
