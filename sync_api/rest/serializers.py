@@ -93,13 +93,14 @@ class PassSerializer(serializers.Serializer[Any]):
     certificate = CertificateSerializer(allow_null=True, help_text="This installation's own.")
 
 
-class StatementsSerializer(serializers.Serializer[Any]):
+class StatementsBroughtSerializer(serializers.Serializer[Any]):
     statements = serializers.ListField(
         child=serializers.JSONField(), help_text="Signed objects with kind, device, signer, at and signature."
     )
-    next = serializers.CharField(
-        required=False, allow_null=True, help_text="In an answer: give it as `after` for more; null at the end."
-    )
+
+
+class StatementsSerializer(StatementsBroughtSerializer):
+    next = serializers.CharField(allow_null=True, help_text="Give it as `after` for more; null at the end.")
 
 
 class StatementsTakenSerializer(serializers.Serializer[Any]):

@@ -19,6 +19,7 @@ from sync_api.fleet import keep_own_heartbeat
 from sync_api.rest.parsers import StatementsParser
 from sync_api.rest.serializers import (
     PassSerializer,
+    StatementsBroughtSerializer,
     StatementsSerializer,
     StatementsTakenSerializer,
     VisitRequestSerializer,
@@ -110,7 +111,7 @@ class Statements(SyncView):
 
     @extend_schema(
         operation_id="bring_statements",
-        request=StatementsSerializer,
+        request=StatementsBroughtSerializer,
         responses={200: StatementsTakenSerializer, **problem_answers(400, 401, 403, 413, 415)},
     )
     def post(self, request: Request) -> Response:

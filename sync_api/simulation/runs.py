@@ -52,21 +52,32 @@ class Outcome:
             self.checked[name] += int(count or 0)
 
 
-def simulate(*, seed: int, runs: int, steps: int, minutes: float | None = None, shrink: bool = True) -> Outcome:
+def simulate(
+    *,
+    seed: int,
+    runs: int,
+    steps: int,
+    minutes: float | None = None,
+    shrink: bool = True,
+    template: Template | None = None,
+) -> Outcome:
     """Run the simulator. With `minutes`, seeds follow one another until the time is up.
 
-    SimulatorMissing when Hypothesis is not installed. Touches no database of the project.
+    SimulatorMissing when Hypothesis is not installed. Touches no database of the project. `template`: one that was made
+    before, inside `simulated_settings`.
     """
+    if template is None:
+        with simulated_settings(), tempfile.TemporaryDirectory(prefix="syncserver-simulation-") as folder:
+            made = Template(Path(folder))
+            return simulate(seed=seed, runs=runs, steps=steps, minutes=minutes, shrink=shrink, template=made)
     outcome = Outcome(seed)
     begun = time.monotonic()
-    with simulated_settings(), tempfile.TemporaryDirectory(prefix="syncserver-simulation-") as folder:
-        template = Template(Path(folder))
-        while True:
-            run_seed(template, outcome, runs=runs, steps=steps, shrink=shrink)
-            outcome.seconds = time.monotonic() - begun
-            if minutes is None or outcome.problems or outcome.seconds >= minutes * 60:
-                return outcome
-            outcome.seed += 1
+    while True:
+        run_seed(template, outcome, runs=runs, steps=steps, shrink=shrink)
+        outcome.seconds = time.monotonic() - begun
+        if minutes is None or outcome.problems or outcome.seconds >= minutes * 60:
+            return outcome
+        outcome.seed += 1
 
 
 def run_seed(template: Template, outcome: Outcome, *, runs: int, steps: int, shrink: bool) -> None:

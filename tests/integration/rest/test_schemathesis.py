@@ -62,7 +62,7 @@ def device(settings: Any) -> Enrolled:
         if mode is GenerationMode.POSITIVE or operation != ("GET", "/api/v1/server")  # it takes nothing to spoil
     ],
 )
-@pytest.mark.parametrize("count", [pytest.param(15, id="15"), pytest.param(100, id="100", marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [pytest.param(15, id="15"), pytest.param(200, id="200", marks=pytest.mark.long)])
 def test_every_answer_is_one_that_the_description_names(
     device: Enrolled, method: str, path: str, mode: GenerationMode, count: int
 ) -> None:
