@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 
 from django.db.models import Sum
 from django.utils import timezone
@@ -12,6 +13,7 @@ from django.utils import timezone
 from audit.models import Device
 from sync_api import conf
 from sync_api.collector import collector_paused
+from sync_api.deserializer.ahead import Ahead
 from sync_api.deserializer.claim import Bound, claimed, devices_with_work, next_batch, open_epoch
 from sync_api.deserializer.ending import end_era, without_marks
 from sync_api.deserializer.lines import mark_consumed, pending_lines
@@ -50,20 +52,24 @@ def consume(
     reports = {device_id: DeviceReport(names[device_id]) for device_id in chosen}
     turns = deque(chosen)
     retried: set[int] = set()
-    while turns:
-        device_id = turns.popleft()
-        report = reports[device_id]
-        try:
-            if retry and device_id not in retried:
-                retried.add(device_id)
-                retry_device(alias, device_id, report, committed_by=committed_by)
-            if consume_turn(alias, device_id, report, until=until, committed_by=committed_by, progress=progress):
-                turns.append(device_id)
-            else:
-                report.parked_open = open_units(alias, device_id).count()
-        except Exception as error:  # whatever it is, it must not delay the other devices; the report carries it
-            report.error = sentence_of(error)
-            logger.error("consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__})
+    with closing(Ahead(alias)) as ahead:
+        while turns:
+            device_id = turns.popleft()
+            report = reports[device_id]
+            try:
+                if retry and device_id not in retried:
+                    retried.add(device_id)
+                    retry_device(alias, device_id, report, committed_by=committed_by)
+                if consume_turn(
+                    alias, device_id, report, ahead, until=until, committed_by=committed_by, progress=progress
+                ):
+                    turns.append(device_id)
+                else:
+                    report.parked_open = open_units(alias, device_id).count()
+            except Exception as error:  # whatever it is, it must not delay the other devices; the report carries it
+                report.error = sentence_of(error)
+                facts = {"device": report.device, "kind": type(error).__name__}
+                logger.error("consuming a device stopped", extra=facts)
     return ConsumeReport(list(reports.values()))
 
 
@@ -71,6 +77,7 @@ def consume_turn(
     alias: str,
     device_id: int,
     report: DeviceReport,
+    ahead: Ahead,
     *,
     until: Bound | None,
     committed_by: str,
@@ -86,7 +93,7 @@ def consume_turn(
             if batch is None or is_beyond(until, batch):
                 return False
             with collector_paused():
-                lines = consume_batch(alias, device, batch, report, until=until, committed_by=committed_by)
+                lines = consume_batch(alias, device, batch, report, ahead, until=until, committed_by=committed_by)
         if progress is not None:
             progress(lines)
         if until is not None and until[:2] == (batch.epoch.ordinal, batch.number):
@@ -99,6 +106,7 @@ def consume_batch(
     device: Device,
     batch: IncomingBatch,
     report: DeviceReport,
+    ahead: Ahead,
     *,
     until: Bound | None,
     committed_by: str,
@@ -109,11 +117,16 @@ def consume_batch(
     report.add(open_epoch(alias, device, epoch, committed_by=committed_by, now=now))
     is_last = until is not None and until[:2] == (epoch.ordinal, batch.number)
     sequence = until.sequence if until is not None and is_last else None
-    unseal(alias, batch)
-    lines = pending_lines(alias, batch.pk, until=sequence)
+    ready = ahead.take(batch) if until is None else None
+    if ready is None:
+        unseal(alias, batch)
+    lines = pending_lines(alias, batch.pk, until=sequence) if ready is None else ready.lines
+    if until is None:
+        ahead.look(batch)
     work = work_of(alias, device, batch, committed_by=committed_by)
     changing, marks = without_marks(lines)
-    settled = settle(work, changing, held_records(alias, batch, (work.era, *work.earlier)))
+    held = held_records(alias, batch, (work.era, *work.earlier))
+    settled = settle(work, changing, held, None if ready is None else ready.decoded)
     park(alias, device, batch, settled.waiting, settled.units, now=now)
     for mark in marks:
         ended = end_era(work, batch, mark, now=now)

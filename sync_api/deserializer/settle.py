@@ -59,14 +59,15 @@ class Settled:
     units: Units
 
 
-def settle(work: Work, lines: Sequence[Line], held: Mapping[Record, int]) -> Settled:
+def settle(work: Work, lines: Sequence[Line], held: Mapping[Record, int], decoded: Decoded | None = None) -> Settled:
     """Apply every unit of `lines` that can be applied, all of its lines or none; name the others.
 
-    `held` are the records that units parked earlier hold back, with those units' ids. Call inside a
-    transaction that also marks the lines and parks the waiting units. Where nothing is wrong, the number of
-    statements depends on the models, not on the lines.
+    `held` are the records that units parked earlier hold back, with those units' ids; `decoded` the lines as
+    `decode_lines` gives them, where that was done before. Call inside a transaction that also marks the lines and
+    parks the waiting units. Where nothing is wrong, the number of statements depends on the models, not on the lines.
     """
-    decoded = decode_lines(work.alias, work.header, lines)
+    if decoded is None:
+        decoded = decode_lines(work.alias, work.header, lines)
     return Settlement(work, lines, decoded, held).run()
 
 
