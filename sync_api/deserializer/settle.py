@@ -145,11 +145,14 @@ class Settlement:
 
     def write(self, made: Plan) -> list[TableChanges]:
         work = self.work
-        source, _ = Source.objects.using(work.alias).get_or_create(
-            device=work.device,
-            kind=Source.Kind.BATCH,
-            reference=work.reference,
-            defaults={"app_version": work.header["app"]},
+        named = Source(
+            device=work.device, kind=Source.Kind.BATCH, reference=work.reference, app_version=work.header["app"]
+        )
+        (source,) = Source.objects.using(work.alias).bulk_create(  # one statement, where get_or_create has four
+            [named],
+            update_conflicts=True,
+            unique_fields=["device", "kind", "reference"],
+            update_fields=["reference"],
         )
         return write(work.alias, work.device, made, source, work.committed_by, work.header["app"], era=work.era)
 
