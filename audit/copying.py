@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
-CHUNK = 1_000
+CHUNK = 500
 """Rows of one block: PostgreSQL takes one in while the next is made."""
 NULL = "\\N"
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})

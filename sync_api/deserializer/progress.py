@@ -11,12 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def progress_bar(title: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """A function that advances the bar. Without a terminal, or with nothing to do, there is none."""
-    if quiet or not total or not sys.stderr.isatty():
+def progress_bar(title: str, total: Callable[[], int], *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """A function that advances the bar. Without a terminal, or with nothing to do, there is none; `total` is asked
+    only where somebody watches."""
+    steps = 0 if quiet or not sys.stderr.isatty() else total()
+    if not steps:
         yield lambda _: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
+        task = bar.add_task(title, total=steps)
         yield lambda count: bar.advance(task, count)

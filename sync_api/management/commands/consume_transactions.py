@@ -35,7 +35,7 @@ class Command(BaseCommand):
             if workers > 1:
                 report = in_workers(database, device, workers)
             else:
-                with progress_bar("Consuming", pending_count(database, device), quiet=json) as advance:
+                with progress_bar("Consuming", lambda: pending_count(database, device), quiet=json) as advance:
                     report = consume(database, device, progress=advance)
         except SyncError as error:
             raise CommandError(str(error)) from error
