@@ -1,7 +1,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from syncserver.home import home
+
 urlpatterns = [
+    path("", home, name="home"),
     path("admin/", admin.site.urls),
     path("laptop/", include("sync_api.pages.urls")),
     path("reconcile/", include("sync_api.reconciliation.urls")),
