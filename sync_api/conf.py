@@ -132,6 +132,10 @@ LIMITS: dict[str, int | float] = {
     "SYNC_CODE_HOURS": 72,
     "SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX": 30,
     "SYNC_ENROL_BODY_BYTES_MAX": 16 * 1024,
+    # people who upload
+    "SYNC_PASSWORD_TRIES_PER_MINUTE_MAX": 10,
+    "SYNC_ACCESS_KEY_TRIES_PER_MINUTE_MAX": 10,
+    "SYNC_SESSION_SECONDS": 3_600,
     # sealing: rows read at a time
     "SYNC_SEAL_READ_ROWS": 250,
     # pushing

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -16,7 +17,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from sync_api.exceptions import SyncError
+from sync_api.exceptions import RecordsRefused, SyncError, TooManyTries
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,16 @@ PROBLEMS: dict[str, Problem] = {
     "visitor_refused": Problem(403, "Only middlemen and servers fetch batches", "Enrol it with --role relay."),
     "batch_not_here": Problem(404, "The batch is not stored here", "Ask for the list again."),
     # enrolment
+    # people, their devices and uploads
+    "credentials_refused": Problem(401, "No such user and password", "Send both as HTTP Basic."),
+    "device_not_registered": Problem(404, "The device is not registered", "Register it: POST /api/v1/devices/."),
+    "device_of_another_group": Problem(409, "Another group's device has this name", "Give the device another name."),
+    "device_name_invalid": Problem(400, "Not a device's name", "1 to 64 letters, digits, dots, hyphens, underscores."),
+    "group_unclear": Problem(400, "For which group the device is, is not clear", "Name one of the user's groups."),
+    "client_too_old": Problem(409, "The client is too old for this table", "Upgrade the client."),
+    "access_key_refused": Problem(403, "The access key is not valid", "Ask the study for a new one."),
+    "records_refused": Problem(409, "The server refuses records", "Correct the records in `refusals`; upload again."),
+    "records_not_yours": Problem(403, "Records belong to someone else", "Upload only your own record's data."),
     "code_mistyped": Problem(400, "The code was mistyped", "Read the code again, word by word."),
     "code_refused": Problem(403, "The code is not valid", "Ask the operator for a new code."),
     "proof_invalid": Problem(400, "The request is not signed with its key", "Run `enrol` again on the device."),
@@ -132,7 +143,11 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
 
 def _sync_problem(error: SyncError) -> Response:
     expected = getattr(error, "expected", None)
-    facts = {} if expected is None else {"expected": expected}
+    facts: dict[str, Any] = {} if expected is None else {"expected": expected}
+    if isinstance(error, RecordsRefused):
+        facts["refusals"] = [asdict(one) for one in error.refusals[: error.SHOWN]]
+    if isinstance(error, TooManyTries):
+        return problem_response(error.code, str(error), headers={"Retry-After": str(error.wait)})
     return problem_response(error.code, str(error), **facts)
 
 
