@@ -136,6 +136,9 @@ LIMITS: dict[str, int | float] = {
     "SYNC_PASSWORD_TRIES_PER_MINUTE_MAX": 10,
     "SYNC_ACCESS_KEY_TRIES_PER_MINUTE_MAX": 10,
     "SYNC_SESSION_SECONDS": 3_600,
+    "SYNC_VALIDATE_RECORDS_MAX": 1_000,
+    "SYNC_PEOPLE_BODY_BYTES_MAX": 4 * 1024 * 1024,
+    "SYNC_WIRE_BODY_BYTES_MAX": 64 * 1024 * 1024,
     # sealing: rows read at a time
     "SYNC_SEAL_READ_ROWS": 250,
     # pushing
