@@ -139,6 +139,14 @@ LIMITS: dict[str, int | float] = {
     "SYNC_VALIDATE_RECORDS_MAX": 1_000,
     "SYNC_PEOPLE_BODY_BYTES_MAX": 4 * 1024 * 1024,
     "SYNC_WIRE_BODY_BYTES_MAX": 64 * 1024 * 1024,
+    # uploads of tables: one request, its rows, and what one open upload may have staged
+    "SYNC_UPLOAD_BODY_BYTES_MAX": 256 * 1024 * 1024,
+    "SYNC_UPLOAD_ROWS_MAX": 500_000,
+    "SYNC_UPLOAD_TABLES_MAX": 1_000,
+    "SYNC_UPLOAD_STEPS_MAX": 100_000,
+    "SYNC_UPLOAD_STAGED_BYTES_MAX": 1024 * 1024 * 1024,
+    # ... how many refusals of one upload, and refused uploads of one device, are kept
+    "SYNC_UPLOAD_REFUSALS_KEPT_MAX": 100,
     # sealing: rows read at a time
     "SYNC_SEAL_READ_ROWS": 250,
     # pushing

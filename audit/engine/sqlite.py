@@ -50,6 +50,14 @@ class SqliteStore:
             rows: list[Sequence[Any]] = cursor.fetchall()
             return rows
 
+    def current_versions(
+        self, table: MirrorTable, device_id: int, era: str, *, with_values: bool
+    ) -> Iterable[Sequence[Any]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(current_versions_sql(table, with_values), [device_id, era])
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
+
     def microseconds(self, moment: str) -> int:
         return to_microseconds(datetime.fromisoformat(moment).replace(tzinfo=UTC))
 
@@ -92,6 +100,15 @@ def last_versions_sql(table: MirrorTable, with_values: bool) -> str:
         f' +m."_when_added_captured", +m."_when_removed_captured"{values}'
         f" FROM json_each(%s) AS k CROSS JOIN {quoted(table.name)} AS m ON m.{key} = k.value"
         f' WHERE m."_device" = %s AND m."_era" = %s AND (m."_current" OR m."_successor" IS NULL)'
+    )
+
+
+@cache
+def current_versions_sql(table: MirrorTable, with_values: bool) -> str:
+    values = "".join(f", +m.{quoted(column)}" for column in table.db_columns) if with_values else ""
+    return (
+        f'SELECT +m.{quoted(table.key_column)}, m."_pk", +m."_when_added_captured"{values}'
+        f' FROM {quoted(table.name)} AS m WHERE m."_device" = %s AND m."_era" = %s AND m."_current"'
     )
 
 
