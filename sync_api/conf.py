@@ -139,6 +139,7 @@ LIMITS: dict[str, int | float] = {
     "SYNC_VALIDATE_RECORDS_MAX": 1_000,
     "SYNC_PEOPLE_BODY_BYTES_MAX": 4 * 1024 * 1024,
     "SYNC_WIRE_BODY_BYTES_MAX": 64 * 1024 * 1024,
+    "SYNC_WIRE_FIELDS_MAX": 200_000,
     # uploads of tables: one request, its rows, and what one open upload may have staged
     "SYNC_UPLOAD_BODY_BYTES_MAX": 256 * 1024 * 1024,
     "SYNC_UPLOAD_ROWS_MAX": 500_000,

@@ -21,6 +21,7 @@ from sync_api.exceptions.access import (
     UploadDeviceRevoked,
     UploadDeviceUnknown,
     WireMalformed,
+    WireTooLarge,
 )
 from sync_api.exceptions.base import SyncError
 from sync_api.exceptions.bundles import (
@@ -338,5 +339,6 @@ __all__ = [
     "VisitorRefused",
     "WipeRefused",
     "WireMalformed",
+    "WireTooLarge",
     "WrongDevice",
 ]

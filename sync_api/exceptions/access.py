@@ -177,3 +177,15 @@ class WireMalformed(SyncError):
 
     def __init__(self, *, what: str) -> None:
         super().__init__(f"The request cannot be read: {what}. Compare it with docs/reference/camcops-wire.md.")
+
+
+class WireTooLarge(SyncError):
+    """A request of the seed's wire that is larger than the limit."""
+
+    code = "body_too_large"
+
+    def __init__(self, *, size_max: int) -> None:
+        super().__init__(
+            f"The request is larger than {size_max:,} bytes. Upload table by table, or raise SYNC_WIRE_BODY_BYTES_MAX "
+            "on the server."
+        )

@@ -10,9 +10,9 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from sync_api import conf
-from sync_api.exceptions import FieldReserved, FieldUnknown, Refusal, TableUnknown
+from sync_api.exceptions import FieldReserved, FieldUnknown, Refusal
 from sync_api.uploads.state import Row
-from sync_api.uploads.tables import MOVE_OFF, TableForm, find_form
+from sync_api.uploads.tables import MOVE_OFF, TableForm, form_of, tables_by_name
 from sync_api.uploads.values import binary, decode, references
 
 UNKNOWN_TABLE = "no such table takes uploads"
@@ -30,13 +30,14 @@ def read_records(
     """The records by model, and what is refused before any validator sees them. Reads and writes nothing."""
     rows: dict[type[models.Model], list[Row]] = {}
     refusals: list[Refusal] = []
+    known = tables_by_name()
     left = int(conf.limit("SYNC_VALIDATE_RECORDS_MAX"))
     for name, records in tables.items():
-        try:
-            form = find_form(alias, name)
-        except TableUnknown:
+        table = known.get(name)
+        if table is None:
             refusals.append(Refusal(name[:100], None, UNKNOWN_TABLE))
             continue
+        form = form_of(alias, table)
         left -= len(records)
         if left < 0:
             refusals.append(Refusal(form.table.label, None, TOO_MANY))

@@ -109,7 +109,7 @@ def kept(
     app_version: str,
 ) -> Device:
     """Create the device, or renew what is told of it. Call inside a transaction, with its row locked."""
-    told = {"last_seen_at": timezone.now()}
+    told: dict[str, Any] = {"last_seen_at": timezone.now()}
     if friendly_name:
         told["friendly_name"] = friendly_name[:FRIENDLY_NAME_LENGTH_MAX]
     if app_version:

@@ -33,11 +33,8 @@ def model_fields(model: type[models.Model]) -> Validator:
 
 def references_exist(model: type[models.Model]) -> Validator:
     """Each foreign key to a synced model refers to a record that the device has after the upload."""
-    links: list[Any] = [
-        one
-        for one in model._meta.local_concrete_fields
-        if one.is_relation and "mirror_model" in vars(one.related_model._meta) and one.target_field.primary_key
-    ]
+    fields: list[Any] = [one for one in model._meta.local_concrete_fields if one.is_relation]
+    links = [one for one in fields if "mirror_model" in vars(one.related_model._meta) and one.target_field.primary_key]
 
     def references_hold(changed: Sequence[Row], state: State) -> Iterator[Refusal]:
         for link in links:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TypeAlias
 from uuid import UUID
 
-Value: TypeAlias = None | int | Decimal | str | bytes
+Value: TypeAlias = int | Decimal | str | bytes | None
 
 DIGITS_MAX = 400
 """Of one number: a double's 309 and some."""
