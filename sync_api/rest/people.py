@@ -52,8 +52,9 @@ def read_basic(encoded: bytes) -> tuple[str, str]:
 def address_of(request: Any) -> str:
     """Where a request came from. X-Forwarded-For counts only where REST_FRAMEWORK["NUM_PROXIES"] says who wrote it."""
     remote = str(request.META.get("REMOTE_ADDR", ""))
-    proxies = api_settings.NUM_PROXIES
-    forwarded = [one.strip() for one in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if one.strip()]
+    proxies: int | None = api_settings.NUM_PROXIES
+    header = str(request.META.get("HTTP_X_FORWARDED_FOR", ""))
+    forwarded = [one.strip() for one in header.split(",") if one.strip()]
     if not proxies or not forwarded:
         return remote
     return forwarded[-min(proxies, len(forwarded))]
