@@ -76,7 +76,7 @@ def plan_table(store: Store, table: MirrorTable, device_id: int, state: TableSta
     for place, key in enumerate(state.keys):
         if key not in known:
             part.insert(change("I", table, state, place, stamp))
-    for key in sorted(gone):  # type: ignore[type-var] # keys of one table are of one type
+    for key in sorted(gone, key=str):
         part.delete(Change("D", table, key, None, stamp))
     return part
 

@@ -35,6 +35,7 @@ class Problem(NamedTuple):
 
 RESEND = "Send the stored batch again, unchanged."
 ENROL_AGAIN = "Run `add_device` on the server and `enrol` on the device with the new code."
+READ_TABLES = "Compare the tables and columns with the server's data dictionary."
 READ_SCHEMA = "Compare the request with /api/v1/schema/."
 
 PROBLEMS: dict[str, Problem] = {
@@ -99,6 +100,27 @@ PROBLEMS: dict[str, Problem] = {
     "proof_invalid": Problem(400, "The request is not signed with its key", "Run `enrol` again on the device."),
     "key_taken": Problem(409, "The key cannot be used", "Run `enrol` again with --new-key."),
     "device_name_differs": Problem(409, "The code is for another device", "Set SYNC_DEVICE to the code's device."),
+    # uploads of tables
+    "upload_refused": Problem(400, "The upload was refused", READ_TABLES),
+    "upload_unknown": Problem(404, "There is no such upload", "Start a new upload."),
+    "upload_not_open": Problem(409, "The upload has ended", "Start a new upload."),
+    "upload_incomplete": Problem(409, "Records were asked for and not sent", "Send them, then end the upload."),
+    "upload_too_large": Problem(413, "The upload is too large", "Upload less, or raise the named limit."),
+    "idempotency_key_reused": Problem(409, "The key was used for another request", "Give each request its own key."),
+    "idempotency_key_invalid": Problem(400, "This is no idempotency key", "Use a UUID."),
+    "device_sends_log": Problem(409, "The device delivers a log", "Preserve its records, then run `device_kind`."),
+    "device_uploads_states": Problem(409, "The device uploads tables", "Preserve its records, then run `device_kind`."),
+    "device_kind_fixed": Problem(409, "The device's kind is fixed now", "Preserve its records first."),
+    "table_unknown": Problem(400, "The table takes no uploads", READ_TABLES),
+    "table_twice": Problem(400, "A table is named twice", "Send each table once."),
+    "field_unknown": Problem(400, "The table has no such column", READ_TABLES),
+    "field_reserved": Problem(400, "The column is the server's", "Leave it out."),
+    "field_twice": Problem(400, "A column is given twice", "Give each column once."),
+    "value_wrong": Problem(400, "A value does not fit its column", READ_TABLES),
+    "rows_invalid": Problem(400, "The rows cannot be read", READ_SCHEMA),
+    "client_key_missing": Problem(400, "A row has no key", "Send each row with its key."),
+    "client_key_twice": Problem(400, "Two rows have the same key", "Send each record once."),
+    "rows_not_storable": Problem(400, "The database cannot hold the rows", "Tell the server's operator."),
 }
 SYNC_ERROR = Problem(400, "The request was refused", "Read `detail`.")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.apps import apps
 from django.db import DataError, IntegrityError, InterfaceError
 from django.utils import timezone
 
 from audit.engine import Committed, Stamp, commit_states, plan_states
 from audit.fields import from_microseconds, to_microseconds
 from audit.models import Device, Source, TableChanges
+from audit.models.commits import KINDS_OF_CHANGE
 from sync_api.exceptions import RowsNotStorable
 from sync_api.models import Upload
 from sync_api.uploads.checking import check_commit
@@ -19,7 +21,6 @@ from sync_api.uploads.offsets import keep_offsets
 from sync_api.uploads.opening import end
 
 REFUSALS = (DataError, IntegrityError, InterfaceError)
-COUNTS = ("added", "modified", "deleted", "identical", "preserved")
 
 
 def commit(alias: str, upload: Upload, user: Any, drafts: Iterable[Draft]) -> dict[str, Any]:
@@ -66,10 +67,10 @@ def body_of(upload: Upload, committed: Committed) -> dict[str, Any]:
 
 
 def table_name(change: TableChanges) -> str:
-    from django.apps import apps
-
-    return apps.get_model(change.model)._meta.db_table
+    return str(apps.get_model(change.model)._meta.db_table)
 
 
 def counts(change: TableChanges) -> dict[str, int]:
-    return {name: getattr(change, name) for name in COUNTS if getattr(change, name)}
+    """As the seed counts: a modified record's new version is among the added ones, its old one is modified (out)."""
+    told = {kind: len(change.keys.get(kind, ())) for kind in KINDS_OF_CHANGE} | {"identical": change.identical}
+    return {kind: count for kind, count in told.items() if count}

@@ -7,7 +7,7 @@ from audit.engine.preserve import written_tables
 from audit.mirror.columns import NOW
 from audit.models import Device
 from sync_api.exceptions import DeviceKindFixed, DeviceNotRegistered, DeviceSendsLog
-from sync_api.models import IncomingBatch, ParkedUnit, Upload
+from sync_api.models import DeviceCredential, IncomingBatch, ParkedUnit, Upload
 from sync_api.transactions import immediate
 
 
@@ -27,6 +27,7 @@ def change_kind(alias: str, name: str, kind: str) -> bool:
         if device is None:
             raise DeviceNotRegistered(device=name, alias=alias)
         lock_device(alias, device.pk)
+        lock_credentials(alias, device)
         device.refresh_from_db(using=alias)
         if device.kind == kind:
             return False
@@ -35,6 +36,11 @@ def change_kind(alias: str, name: str, kind: str) -> bool:
             raise DeviceKindFixed(device=name, why=why)
         Device.objects.using(alias).filter(pk=device.pk).update(kind=kind)
     return True
+
+
+def lock_credentials(alias: str, device: Device) -> None:
+    """Batches of the device are taken under this lock, so none can come in between."""
+    list(DeviceCredential.objects.using(alias).select_for_update(no_key=True).filter(device=device).values_list("pk"))
 
 
 def what_is_open(alias: str, device: Device) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
@@ -9,6 +10,7 @@ from typing import Any
 
 from audit.engine import Committed, Plan
 from audit.engine.planning import TablePlan
+from audit.models import Source
 from sync_api.models import Upload, UploadedOffset
 from sync_api.uploads.rows import Rows
 from sync_api.uploads.tables import TableForm
@@ -48,9 +50,10 @@ def new_versions(rows: Rows, part: TablePlan) -> Iterator[tuple[int, int]]:
 
 def times_as_sent(alias: str, version: Any) -> dict[str, datetime]:
     """The times of one mirror version, by field name, each in the offset with which the client sent it."""
+    references = Source.objects.using(alias).filter(pk=version.mirror_source, kind=Source.Kind.UPLOAD)
+    uploads = [uuid.UUID(reference) for reference in references.values_list("reference", flat=True)]
     label = version.mirror_of._meta.label_lower
-    kept = UploadedOffset.objects.using(alias).filter(table=label, upload__device=version.mirror_device_id)
-    kept = kept.filter(upload__pk__in=Upload.objects.using(alias).filter(pk=upload_of(alias, version)).values("pk"))
+    kept = UploadedOffset.objects.using(alias).filter(upload__in=uploads, table=label)
     others = {one.field: one.utc_offset for one in kept if version.mirror_pk in one.versions}
     told = {}
     for field in version.mirror_of._meta.local_concrete_fields:
@@ -59,11 +62,3 @@ def times_as_sent(alias: str, version: Any) -> dict[str, datetime]:
             offset = others.get(field.name, version.mirror_utc_offset)
             told[field.name] = value if offset is None else value.astimezone(timezone(timedelta(minutes=offset)))
     return told
-
-
-def upload_of(alias: str, version: Any) -> str | None:
-    """The id of the upload that the version came from."""
-    from audit.models import Source
-
-    source = Source.objects.using(alias).filter(pk=version.mirror_source, kind=Source.Kind.UPLOAD).first()
-    return None if source is None else source.reference

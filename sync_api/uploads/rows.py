@@ -44,7 +44,7 @@ def read_rows(form: TableForm, rows: Any) -> Rows:
     given = {place: columns[number] for number, place in enumerate(places) if place is not None}
     if form.key not in given:
         raise ClientKeyMissing(table=form.name, field=form.key_name)
-    decoded = [
+    decoded: list[list[Any]] = [
         decoded_column(form, place, given[place]) if place in given else [None] * len(told)
         for place in range(len(form.decoders))
     ]

@@ -52,18 +52,21 @@ class TableForm:
         raise (FieldReserved if name.startswith("_") else FieldUnknown)(table=self.name, field=name)
 
 
+def find_form(alias: str, name: object) -> TableForm:
+    """The table of that `db_table`, or of that model's label. TableUnknown."""
+    known = tables_by_name()
+    table = known.get(name) or known.get(name.lower()) if isinstance(name, str) else None
+    if table is None:
+        raise TableUnknown(table=str(name))
+    return form_of(alias, table)
+
+
 def find_forms(alias: str, names: Iterable[object], *, app_version: str) -> list[TableForm]:
     """Tables by their `db_table` or their model's label, each once. TableUnknown, TableTwice, ClientTooOld."""
-    known = tables_by_name()
-    forms = []
-    for name in names:
-        table = known.get(name) or known.get(name.lower()) if isinstance(name, str) else None
-        if table is None:
-            raise TableUnknown(table=str(name))
-        check_client_version(table, app_version)
-        forms.append(form_of(alias, table))
+    forms = [find_form(alias, name) for name in names]
     seen: set[MirrorTable] = set()
     for form in forms:
+        check_client_version(form.table, app_version)
         if form.table in seen:
             raise TableTwice(table=form.name)
         seen.add(form.table)
