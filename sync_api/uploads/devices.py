@@ -28,6 +28,7 @@ from sync_api.exceptions import (
 from sync_api.models import SingleRecordUser
 from sync_api.schema.versions import too_old
 from sync_api.transactions import immediate
+from sync_api.uploads.kinds import change_kind
 
 REGISTER = "register_devices"
 UPLOAD = "upload_records"
@@ -85,7 +86,8 @@ def register_device(
     """Register a device for a group, or meet it again. Opens its own transaction; may run twice.
 
     `group` may be left out by a user with one group only (a superuser's device then has none). A name that another
-    group's device has is refused (DeviceOfAnotherGroup), whoever asks: defect 14 of CamCOPS.
+    group's device has is refused (DeviceOfAnotherGroup), whoever asks: defect 14 of CamCOPS. A device that delivered a
+    log uploads its tables from now on, once all its records are preserved (DeviceKindFixed before).
     """
     try:
         device_name_validator(name)
@@ -96,6 +98,8 @@ def register_device(
         if device is not None and device.revoked_at is not None:
             raise UploadDeviceRevoked(device=name)
         chosen = group_for(alias, user, group, device)
+        if device is not None:
+            change_kind(alias, name, Device.Kind.STATE)
         return kept(alias, device, name, chosen, user.get_username(), friendly_name, app_version)
 
 

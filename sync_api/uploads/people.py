@@ -7,6 +7,7 @@ another database; with one database they are the same.
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core import signing
 from django.core.cache import cache
-from django.utils.crypto import constant_time_compare
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 from sync_api import conf
 from sync_api.exceptions import CredentialsRefused, TooManyTries
@@ -23,20 +24,43 @@ NAME_LENGTH_MAX = 150
 PASSWORD_LENGTH_MAX = 1_000
 TRIES_SECONDS = 60
 SESSION_SALT = "sync_api.uploads.session"
+PAIR_SALT = "sync_api.uploads.password"
 
 
 def authenticate(alias: str, *, name: str, password: str, address: str) -> Any:
-    """The active user of that name and password. Raises CredentialsRefused, or TooManyTries before any is looked at."""
-    with limited_tries("password", address, "SYNC_PASSWORD_TRIES_PER_MINUTE_MAX", counted=CredentialsRefused):
-        if len(name) > NAME_LENGTH_MAX or len(password) > PASSWORD_LENGTH_MAX:
-            raise CredentialsRefused
+    """The active user of that name and password. Raises CredentialsRefused, or TooManyTries before any is looked at.
+
+    A pair that was right is known again for SYNC_SESSION_SECONDS, in Django's cache and by a keyed hash: hashing a
+    password anew for each of an upload's steps would take longer than the step. It ends when the password is changed.
+    """
+    pair = salted_hmac(PAIR_SALT, json.dumps([alias, name, password]), algorithm="sha256").hexdigest()
+    known = f"sync_password:{pair}"
+    held = cache.get(known)
+    if held is not None:
         user = user_named(alias, name)
-        if user is None:
-            make_password(password)  # as long as a known user's check takes
-            raise CredentialsRefused
-        if not user.check_password(password) or not user.is_active:
-            raise CredentialsRefused
+        if user is not None and user.is_active and constant_time_compare(held, proof_of(user)):
+            return user
+    with limited_tries("password", address, "SYNC_PASSWORD_TRIES_PER_MINUTE_MAX", counted=CredentialsRefused):
+        user = checked(alias, name, password)
+    cache.set(known, proof_of(user), conf.limit("SYNC_SESSION_SECONDS"))
     return user
+
+
+def checked(alias: str, name: str, password: str) -> Any:
+    if len(name) > NAME_LENGTH_MAX or len(password) > PASSWORD_LENGTH_MAX:
+        raise CredentialsRefused
+    user = user_named(alias, name)
+    if user is None:
+        make_password(password)  # as long as a known user's check takes
+        raise CredentialsRefused
+    if not user.check_password(password) or not user.is_active:
+        raise CredentialsRefused
+    return user
+
+
+def proof_of(user: Any) -> str:
+    """Another one when the user's password is another."""
+    return f"{user.pk}:{user.get_session_auth_hash()[:32]}"
 
 
 def user_named(alias: str, name: str) -> Any:
@@ -69,7 +93,7 @@ class limited_tries:  # noqa: N801 (a context manager, read as a verb)
 
 def session_token(user: Any, *, session_id: str) -> str:
     """A token that stands for the user's password for a while; it ends when the password is changed."""
-    facts = {"user": user.pk, "id": session_id, "auth": user.get_session_auth_hash()[:32]}
+    facts = {"id": session_id, "proof": proof_of(user)}
     return signing.dumps(facts, salt=SESSION_SALT, compress=False)
 
 
@@ -80,7 +104,6 @@ def user_of_session(alias: str, *, name: str, session_id: str, token: str) -> An
     except signing.BadSignature:
         return None
     user = user_named(alias, name)
-    if user is None or not user.is_active or facts["user"] != user.pk or facts["id"] != session_id:
+    if user is None or not user.is_active or facts["id"] != session_id:
         return None
-    same = constant_time_compare(facts["auth"], user.get_session_auth_hash()[:32])
-    return user if same else None
+    return user if constant_time_compare(facts["proof"], proof_of(user)) else None
