@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from audit.models import Device
@@ -69,8 +70,6 @@ def test_each_right_is_its_own(server: str, right: str) -> None:
 
 
 def test_a_right_given_to_the_user_counts_in_groups_of_theirs_only(server: str) -> None:
-    from django.contrib.auth.models import Permission
-
     own, other = group(server), group(server)
     user = member(server, own)
     user.user_permissions.add(Permission.objects.using(server).get(codename=UPLOAD))
@@ -149,10 +148,11 @@ def test_allowed_tables_and_strings_are_what_the_study_registered(server: str, s
     ]
 
 
-def test_wrong_passwords_are_limited_and_a_right_pair_known_before_is_not(server: str, study: Any, settings: Any) -> None:
+def test_wrong_passwords_are_limited_and_a_right_pair_known_before_is_not(
+    server: str, study: Any, settings: Any
+) -> None:
     settings.SYNC_PASSWORD_TRIES_PER_MINUTE_MAX = 3
     user = member(server, study)
-    user.last_login = None
     good = Rest(user)
     assert good.get("devices/tablet-z")[0] == 404
     for _ in range(3):
