@@ -47,7 +47,8 @@ class Uploader:
 
 def find_device(alias: str, name: str) -> Device:
     """The registered device of that name, not revoked. Raises UploadDeviceUnknown or UploadDeviceRevoked."""
-    device = Device.objects.using(alias).select_related("group").filter(name=name).first()
+    known = Device.objects.using(alias).select_related("group")
+    device = known.filter(name=name).first() if "\0" not in name else None
     if device is None:
         raise UploadDeviceUnknown(device=name)
     if device.revoked_at is not None:
@@ -115,9 +116,9 @@ def kept(
     """Create the device, or renew what is told of it. Call inside a transaction, with its row locked."""
     told: dict[str, Any] = {"last_seen_at": timezone.now()}
     if friendly_name:
-        told["friendly_name"] = friendly_name[:FRIENDLY_NAME_LENGTH_MAX]
+        told["friendly_name"] = friendly_name.replace("\0", "")[:FRIENDLY_NAME_LENGTH_MAX]
     if app_version:
-        told["app_version"] = app_version[:50]
+        told["app_version"] = app_version.replace("\0", "")[:50]
     if device is None:
         return Device.objects.using(alias).create(
             name=name, group=group, kind=Device.Kind.STATE, role=Device.Role.CLIENT, registered_by=by, **told

@@ -65,6 +65,8 @@ def proof_of(user: Any) -> str:
 
 def user_named(alias: str, name: str) -> Any:
     """The user of that name in this database, or None."""
+    if "\0" in name:  # PostgreSQL takes no text with it
+        return None
     model = get_user_model()
     return model._default_manager.using(alias).filter(**{model.USERNAME_FIELD: name}).first()
 

@@ -31,7 +31,7 @@ class Asked:
 
     @property
     def version(self) -> str:
-        return self.fields.text("camcops_version", "").strip()
+        return self.fields.text("camcops_version", "").replace("\0", "").strip()
 
     @property
     def device(self) -> Device:
