@@ -36,6 +36,11 @@ def moment_text(microseconds: int) -> str:
     return f"{text}.{rest:06}" if rest else text
 
 
+@lru_cache(MOMENTS_KEPT_MAX)
+def moment_read(text: str) -> int:
+    return to_microseconds(datetime.fromisoformat(text).replace(tzinfo=UTC))
+
+
 class SqliteStore:
     """One `executemany` per kind of write; keys go in as one JSON array."""
 
@@ -59,7 +64,7 @@ class SqliteStore:
             return rows
 
     def microseconds(self, moment: str) -> int:
-        return to_microseconds(datetime.fromisoformat(moment).replace(tzinfo=UTC))
+        return moment_read(moment)
 
     def moment(self, microseconds: int) -> str:
         return moment_text(microseconds)
@@ -105,10 +110,12 @@ def last_versions_sql(table: MirrorTable, with_values: bool) -> str:
 
 @cache
 def current_versions_sql(table: MirrorTable, with_values: bool) -> str:
+    """By way of the sorted `_pk`s: the index is in the order of the keys, and rows are read faster in their own."""
     values = "".join(f", +m.{quoted(column)}" for column in table.db_columns) if with_values else ""
     return (
         f'SELECT +m.{quoted(table.key_column)}, m."_pk", +m."_when_added_captured"{values}'
-        f' FROM {quoted(table.name)} AS m WHERE m."_device" = %s AND m."_era" = %s AND m."_current"'
+        f' FROM {quoted(table.name)} AS m WHERE m."_pk" IN (SELECT c."_pk" FROM {quoted(table.name)} AS c'
+        f' WHERE c."_device" = %s AND c."_era" = %s AND c."_current")'
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -32,6 +33,8 @@ EPOCH = datetime(1970, 1, 1)
 MICROSECOND = timedelta(microseconds=1)
 MINUTE = timedelta(minutes=1)
 SQLITE_DECIMAL_DIGITS = 15
+UUIDS = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12},)*")
+"""As most clients write them."""
 
 
 def decoder_for(
@@ -234,6 +237,8 @@ def jsons_for_postgresql(column: Column) -> list[Any]:
 
 
 def uuids(column: Column) -> list[Any]:
+    if UUIDS.fullmatch(",".join([*column, ""])):
+        return [value.replace("-", "") for value in column]
     only(column, str)
     return [UUID(value).hex for value in column]
 
