@@ -37,7 +37,9 @@ def empty_registry() -> Iterator[None]:
 def group(alias: str, *rights: str, name: str = "") -> Group:
     """A group whose members have these rights (`upload_records`, `register_devices`)."""
     made = Group.objects.using(alias).create(name=name or f"group-{next(numbers)}")
-    made.permissions.set(Permission.objects.using(alias).filter(content_type__app_label="sync_api", codename__in=rights))
+    made.permissions.set(
+        Permission.objects.using(alias).filter(content_type__app_label="sync_api", codename__in=rights)
+    )
     return made
 
 
