@@ -132,6 +132,22 @@ LIMITS: dict[str, int | float] = {
     "SYNC_CODE_HOURS": 72,
     "SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX": 30,
     "SYNC_ENROL_BODY_BYTES_MAX": 16 * 1024,
+    # people who upload
+    "SYNC_PASSWORD_TRIES_PER_MINUTE_MAX": 10,
+    "SYNC_ACCESS_KEY_TRIES_PER_MINUTE_MAX": 10,
+    "SYNC_SESSION_SECONDS": 3_600,
+    "SYNC_VALIDATE_RECORDS_MAX": 1_000,
+    "SYNC_PEOPLE_BODY_BYTES_MAX": 4 * 1024 * 1024,
+    "SYNC_WIRE_BODY_BYTES_MAX": 64 * 1024 * 1024,
+    "SYNC_WIRE_FIELDS_MAX": 200_000,
+    # uploads of tables: one request, its rows, and what one open upload may have staged
+    "SYNC_UPLOAD_BODY_BYTES_MAX": 256 * 1024 * 1024,
+    "SYNC_UPLOAD_ROWS_MAX": 500_000,
+    "SYNC_UPLOAD_TABLES_MAX": 1_000,
+    "SYNC_UPLOAD_STEPS_MAX": 100_000,
+    "SYNC_UPLOAD_STAGED_BYTES_MAX": 1024 * 1024 * 1024,
+    # ... how many refusals of one upload, and refused uploads of one device, are kept
+    "SYNC_UPLOAD_REFUSALS_KEPT_MAX": 100,
     # sealing: rows read at a time
     "SYNC_SEAL_READ_ROWS": 250,
     # pushing

@@ -42,4 +42,4 @@ SYNC_KEY_DIR = f"{_folder}/keys"
 STATIC_ROOT = _folder
 MEDIA_ROOT = f"{_folder}/media"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.mirrored", "tests.matrix", "tests.portal"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.mirrored", "tests.matrix", "tests.portal", "tests.camcops"]

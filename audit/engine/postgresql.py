@@ -37,6 +37,14 @@ class PostgresqlStore:
             rows: list[Sequence[Any]] = cursor.fetchall()
             return rows
 
+    def current_versions(
+        self, table: MirrorTable, device_id: int, era: str, *, with_values: bool
+    ) -> Iterable[Sequence[Any]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(current_versions_sql(table, with_values, key_type(table, self.connection)), [device_id, era])
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
+
     def microseconds(self, moment: datetime) -> int:
         return to_microseconds(moment)
 
@@ -83,12 +91,7 @@ def key_type(table: MirrorTable, connection: BaseDatabaseWrapper) -> str:
 
 @cache
 def last_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -> str:
-    key = f"m.{quoted(table.key_column)}"
-    shown = key
-    if type_of_key == "uuid":
-        shown = f"replace({key}::text, '-', '')"
-    elif type_of_key not in PLAIN_KEYS:
-        shown = f"{key}::text"
+    key, shown = f"m.{quoted(table.key_column)}", shown_key(table, type_of_key)
     keys = "string_to_array(%s, ',')" if type_of_key in PLAIN_KEYS else "%s"
     values = "".join(f", m.{quoted(column)}" for column in table.db_columns) if with_values else ""
     return (
@@ -96,6 +99,23 @@ def last_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -
         f" FROM {quoted(table.name)} AS m WHERE {key} = ANY({keys}::{type_of_key}[])"
         f' AND m."_device" = %s AND m."_era" = %s AND (m."_current" OR m."_successor" IS NULL)'
     )
+
+
+@cache
+def current_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -> str:
+    values = "".join(f", m.{quoted(column)}" for column in table.db_columns) if with_values else ""
+    return (
+        f'SELECT {shown_key(table, type_of_key)}, m."_pk", m."_when_added_captured"{values}'
+        f' FROM {quoted(table.name)} AS m WHERE m."_device" = %s AND m."_era" = %s AND m."_current"'
+    )
+
+
+def shown_key(table: MirrorTable, type_of_key: str) -> str:
+    """SQL of a version's key in the engine's form."""
+    key = f"m.{quoted(table.key_column)}"
+    if type_of_key == "uuid":
+        return f"replace({key}::text, '-', '')"
+    return key if type_of_key in PLAIN_KEYS else f"{key}::text"
 
 
 @cache

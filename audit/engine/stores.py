@@ -59,6 +59,11 @@ class Store(Protocol):
     ) -> Iterable[Sequence[Any]]:
         """(key, _pk, is current, begun, ended, *values) of the current version and of deleted last ones."""
 
+    def current_versions(
+        self, table: MirrorTable, device_id: int, era: str, *, with_values: bool
+    ) -> Iterable[Sequence[Any]]:
+        """(key, _pk, begun, *values) of every current version of the device in the era."""
+
     def microseconds(self, moment: Any) -> int:
         """A moment as `last_versions` gave it, in microseconds."""
 

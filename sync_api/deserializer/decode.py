@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import orjson
 from django.apps import apps
 from django.db import connections, models
-from semantic_version import Version
 
 from audit.engine import Change, Stamp
 from audit.exceptions import NotMirrored
@@ -22,6 +21,7 @@ from sync_api.deserializer.columns import Column, Decode, decode, decoder_for
 from sync_api.deserializer.lines import Line
 from sync_api.deserializer.troubles import Trouble
 from sync_api.deserializer.unsealing import sealed_troubles
+from sync_api.schema.versions import too_old
 
 DECODERS_MAX = 4_096
 
@@ -208,12 +208,5 @@ def mirror_field(table: MirrorTable, name: str) -> models.Field[Any, Any]:
 
 def version_trouble(table: MirrorTable, app_version: str) -> Trouble | None:
     """`min_client_version` on the source model: older devices' units wait."""
-    wanted = getattr(table.source, "min_client_version", None)
-    if wanted is None:
-        return None
-    try:
-        if Version.coerce(app_version) >= Version.coerce(str(wanted)):
-            return None
-    except ValueError:
-        pass  # a version that is none is older than any
-    return troubles.client_too_old(table.label, app_version, str(wanted))
+    wanted = too_old(app_version, table.source)
+    return None if wanted is None else troubles.client_too_old(table.label, app_version, wanted)

@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.fields import EPOCH, to_microseconds
+from audit.models import Device
 from sync_api import conf
-from sync_api.exceptions import BatchFork, DeviceRevoked, EpochClosed, EpochUnknown, SequenceMismatch, SyncError
+from sync_api.exceptions import (
+    BatchFork,
+    DeviceRevoked,
+    DeviceUploadsStates,
+    EpochClosed,
+    EpochUnknown,
+    SequenceMismatch,
+    SyncError,
+)
 from sync_api.inbox.delivery import Delivery
 from sync_api.inbox.early import keep_early, waiting
 from sync_api.inbox.heads import raise_alarm, receipt_for
@@ -40,6 +49,7 @@ def place(alias: str, delivery: Delivery) -> Placed:
     epoch = epochs.get(header.epoch)
     if epoch is not None and (again := _seen_before(alias, delivery, epoch)) is not None:
         return again
+    _check_kind(alias, delivery)
     _check_cut_off(delivery, epochs)
     if epoch is None:
         epoch = _begin_epoch(alias, delivery, epochs)
@@ -55,6 +65,13 @@ def place(alias: str, delivery: Delivery) -> Placed:
     _promote(alias, delivery, epoch)
     receipt = receipt_for(alias, header.device, epoch.epoch, batch)
     return Placed("held", epoch.head_number + 1, receipt)
+
+
+def _check_kind(alias: str, delivery: Delivery) -> None:
+    """A device that uploads its tables sends no log in the same era. Read under the credentials' lock: see `kinds`."""
+    kind = Device.objects.using(alias).values_list("kind", flat=True).get(pk=delivery.device.pk)
+    if kind != Device.Kind.LOG:
+        raise DeviceUploadsStates(device=delivery.header.device)
 
 
 def _seen_before(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> Placed | None:
