@@ -13,6 +13,7 @@ from audit.engine.planning import NO_SUCCESSOR, Closing, Plan, TablePlan
 from audit.engine.stores import CLOSED_COLUMNS, OPEN_COLUMNS, Store, store_for
 from audit.exceptions import PlanHasFailures
 from audit.fields import from_microseconds
+from audit.index.keeping import Touched, update_index
 from audit.mirror.columns import NOW
 from audit.models import Device, Source, TableChanges
 
@@ -53,11 +54,14 @@ def write(
     pks = {part.table: store.allot(part.table, len(part.versions)) for part in parts if part.versions}
     commit = Commit(store, device, source, era, next_moment(alias), committed_by, app_version)
     changes = []
+    touched = {}
     for part in parts:
         allotted = pks.get(part.table, ())
         retire(commit, part, allotted)
         insert(commit, part, allotted)
         changes.append(table_changes(commit, part, allotted))
+        touched[part.table] = Touched(begun=allotted, ended=part.retired)
+    update_index(alias, device, touched)
     TableChanges.objects.using(alias).bulk_create(changes)
     if source.kind != Source.Kind.CORRECTION and plan.captured_until:
         known_until(alias, device, plan.captured_until)
