@@ -31,6 +31,8 @@ FAILPOINTS = (
     "finalize.after_mark",
     "finalize.before_wipe",
     "finalize.after_wipe",
+    "erase.before_commit",
+    "erase.after_commit",
 )
 """Every named failpoint, in the order of the data's way."""
 

@@ -62,6 +62,7 @@ from sync_api.exceptions.envelope import (
     ErasedLineUnproven,
     MalformedEnvelope,
 )
+from sync_api.exceptions.erasing import ErasureReasonMissing, ModelUnknown
 from sync_api.exceptions.finalizing import (
     FinalizationMissing,
     FinalizationOpen,
@@ -180,6 +181,7 @@ __all__ = [
     "EpochClosed",
     "EpochUnknown",
     "ErasedLineUnproven",
+    "ErasureReasonMissing",
     "FilterSkipsEarlier",
     "FilterSplitsBatch",
     "FilterSplitsUnit",
@@ -201,6 +203,7 @@ __all__ = [
     "ManifestOfAnother",
     "ManifestTooLarge",
     "MissingReason",
+    "ModelUnknown",
     "NaturalKeyMissing",
     "NoLocalDevice",
     "NotABaseline",
