@@ -106,6 +106,7 @@ from sync_api.exceptions.reconciliation import (
     NotInspecting,
     ReconcileModelsInvalid,
 )
+from sync_api.exceptions.records import AskedWrongly
 from sync_api.exceptions.relay import (
     BatchNotHere,
     HandingOnUnfinished,
@@ -150,6 +151,7 @@ from sync_api.exceptions.trust import (
 
 __all__ = [
     "AddressInvalid",
+    "AskedWrongly",
     "BackupUnclear",
     "BadSignature",
     "BaselineMissing",
