@@ -7,6 +7,7 @@ urlpatterns = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
     path("laptop/", include("sync_api.pages.urls")),
+    path("records/", include("sync_api.records.urls")),
     path("reconcile/", include("sync_api.reconciliation.urls")),
     path("", include("sync_api.urls")),
 ]

@@ -11,10 +11,11 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from audit.engine.changes import Key
-from audit.engine.sqlite import moment_text, quoted
+from audit.engine.sqlite import moment_text
 from audit.engine.stores import RETIRED_COLUMNS
 from audit.fields import to_microseconds
 from audit.mirror.tables import MirrorTable
+from audit.sql import quoted
 
 PLAIN_KEYS = frozenset({"smallint", "integer", "bigint", "uuid"})
 """Types whose keys hold no comma: one text of all of them is bound three times as fast as an array."""
@@ -69,9 +70,6 @@ class PostgresqlStore:
 
     def among_keys(self, table: MirrorTable, keys: Collection[Key]) -> tuple[str, Any]:
         return f"= ANY(%s::{key_type(table, self.connection)}[])", list(map(str, keys))
-
-    def among_numbers(self, numbers: Collection[int]) -> tuple[str, Any]:
-        return "= ANY(%s::bigint[])", list(numbers)
 
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         """COPY is not among the calls whose errors Django translates by itself."""

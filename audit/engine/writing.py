@@ -13,6 +13,7 @@ from audit.engine.planning import NO_SUCCESSOR, Closing, Plan, TablePlan
 from audit.engine.stores import CLOSED_COLUMNS, OPEN_COLUMNS, Store, store_for
 from audit.exceptions import PlanHasFailures
 from audit.fields import from_microseconds
+from audit.index.keeping import Touched, update_index
 from audit.mirror.columns import NOW
 from audit.mirror.tables import MirrorTable
 from audit.models import Device, Source, TableChanges
@@ -51,6 +52,7 @@ def write(
     """
     commit = begin(alias, device, plan, source, committed_by, app_version, era=era)
     changes = apply(commit, plan)
+    update_index(alias, device, touched_by(commit, plan))
     TableChanges.objects.using(alias).bulk_create(changes)
     if source.kind != Source.Kind.CORRECTION and plan.captured_until:
         known_until(alias, device, plan.captured_until)
@@ -79,6 +81,15 @@ def apply(commit: Commit, plan: Plan) -> list[TableChanges]:
         insert(commit, part, allotted)
         changes.append(table_changes(commit, part, allotted))
     return changes
+
+
+def touched_by(commit: Commit, plan: Plan) -> dict[MirrorTable, Touched]:
+    """What the index has to follow, by table."""
+    return {
+        part.table: Touched(begun=commit.pks.get(part.table, ()), ended=part.retired)
+        for part in plan.tables.values()
+        if not part.is_empty
+    }
 
 
 def retire(commit: Commit, part: TablePlan, pks: Sequence[int]) -> None:

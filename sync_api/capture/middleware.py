@@ -42,10 +42,15 @@ def reason_of(request: HttpRequest) -> str | None:
     if reason := request.headers.get(REASON_HEADER):
         return reason
     content_type = request.content_type or ""
-    if request.method == "POST" and content_type in (
-        "application/x-www-form-urlencoded",
-        "multipart/form-data",
-    ) and not reads_its_own_body(request):
+    if (
+        request.method == "POST"
+        and content_type
+        in (
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+        )
+        and not reads_its_own_body(request)
+    ):
         return request.POST.get(REASON_FIELD) or None
     return None
 

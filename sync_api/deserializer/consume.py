@@ -13,6 +13,7 @@ from audit.models import Device
 from sync_api import conf
 from sync_api.collector import collector_paused
 from sync_api.deserializer.claim import Bound, claimed, devices_with_work, next_batch, open_epoch
+from sync_api.deserializer.emptied import mark_erased
 from sync_api.deserializer.ending import end_era, without_marks
 from sync_api.deserializer.lines import mark_consumed, pending_lines
 from sync_api.deserializer.parking import held_records, park
@@ -115,6 +116,7 @@ def consume_batch(
     changing, marks = without_marks(lines)
     settled = settle(work, changing, held_records(alias, batch, (work.era, *work.earlier)))
     park(alias, device, batch, settled.waiting, settled.units, now=now)
+    mark_erased(alias, batch, changing)
     for mark in marks:
         ended = end_era(work, batch, mark, now=now)
         park(alias, device, batch, ended.waiting, ended.units, now=now)

@@ -123,13 +123,25 @@ def parse(
     good: list[int] = []
     rows = []
     for number in numbers:
-        row = parse_one(lines[number].payload)
+        line = lines[number]
+        row = parse_one(line.payload) if line.payload is not None else erased_row(decoder, line.tx_pk)
         if isinstance(row, list) and len(row) == width:
             good.append(number)
             rows.append(row)
         else:
             decoded.troubles[number] = troubles.wrong_payload(decoder.label, lines[number].tx_pk)
     return good, rows
+
+
+def erased_row(decoder: ModelDecoder, key: str) -> list[Any]:
+    """The row of an erased line: its key, and nothing else."""
+    row: list[Any] = [None] * decoder.width
+    field = decoder.fields[decoder.key]
+    assert field.place is not None, "a decoder without trouble knows its key"
+    assert decoder.table is not None, "asked for a table that is known"
+    is_number = isinstance(mirror_field(decoder.table, field.field), models.IntegerField)
+    row[field.place] = int(key) if is_number else key
+    return row
 
 
 def parse_one(payload: str | None) -> Any:

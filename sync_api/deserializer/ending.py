@@ -105,7 +105,7 @@ def unlike(work: Work, batch: IncomingBatch, mark: Mark) -> list[str]:
         return ["records whose values cannot be read here"]
     contents = fold.contents()
     told = {label: replace(content, keys=None) for label, content in mark.models.items() if content.count}
-    phrases = differences(contents, told)
+    phrases = differences(contents, told, fold.erased)
     return phrases or unapplied(work, batch, mark, fold)
 
 

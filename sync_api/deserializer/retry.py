@@ -15,6 +15,7 @@ from audit.engine.changes import BASELINE_DIFFERS
 from audit.models import Device
 from sync_api import conf
 from sync_api.deserializer.claim import claimed
+from sync_api.deserializer.emptied import mark_erased
 from sync_api.deserializer.ending import end_era, without_marks
 from sync_api.deserializer.lines import mark_ignored, mark_released, parked_lines
 from sync_api.deserializer.parking import PARKED, held_records, park_again
@@ -115,6 +116,7 @@ def retry_batch(alias: str, device: Device, batch_id: int, report: DeviceReport,
     work = replace(work_of(alias, device, batch, committed_by=committed_by), accepted=accepted)
     lines, marks = without_marks(parked_lines(alias, batch_id, list(rows)))
     settled = settle(work, lines, held_records(alias, batch, (work.era, *work.earlier), before=True))
+    mark_erased(alias, batch, lines)
     park_again(alias, batch, rows.values(), settled.waiting, now=now)
     ended = {mark.unit for mark in marks}
     released = [unit for unit in rows if unit not in settled.waiting and unit not in ended]

@@ -82,6 +82,7 @@ from sync_api.exceptions.envelope import (
     ErasedLineUnproven,
     MalformedEnvelope,
 )
+from sync_api.exceptions.erasing import ErasureReasonMissing, ModelUnknown
 from sync_api.exceptions.finalizing import (
     FinalizationMissing,
     FinalizationOpen,
@@ -125,6 +126,7 @@ from sync_api.exceptions.reconciliation import (
     NotInspecting,
     ReconcileModelsInvalid,
 )
+from sync_api.exceptions.records import AskedWrongly
 from sync_api.exceptions.relay import (
     BatchNotHere,
     HandingOnUnfinished,
@@ -193,6 +195,7 @@ __all__ = [
     "AccessKeyMistyped",
     "AccessKeyRefused",
     "AddressInvalid",
+    "AskedWrongly",
     "BackupUnclear",
     "BadSignature",
     "BaselineMissing",
@@ -233,6 +236,7 @@ __all__ = [
     "EpochClosed",
     "EpochUnknown",
     "ErasedLineUnproven",
+    "ErasureReasonMissing",
     "FieldReserved",
     "FieldTwice",
     "FieldUnknown",
@@ -261,6 +265,7 @@ __all__ = [
     "ManifestOfAnother",
     "ManifestTooLarge",
     "MissingReason",
+    "ModelUnknown",
     "NaturalKeyMissing",
     "NoLocalDevice",
     "NotABaseline",

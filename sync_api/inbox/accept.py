@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync_api.collector import collector_paused
+from sync_api.erasing.orders import without_ordered
 from sync_api.failpoints import failpoint
 from sync_api.inbox.delivery import Delivery, check_carrier, check_signature, locked_credential
 from sync_api.inbox.place import place
@@ -44,6 +45,7 @@ def accept(alias: str, content: bytes, handed_over_by: str) -> Accepted:
         check_signature(alias, header, envelope)
         with immediate(alias):
             credential = locked_credential(alias, header)
+            content, envelope = without_ordered(alias, content, envelope)
             placed = place(alias, Delivery(content, envelope, header, credential, handed_over_by))
             failpoint("accept.before_commit")
         failpoint("accept.after_commit")

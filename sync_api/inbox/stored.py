@@ -30,7 +30,7 @@ def new_batch(alias: str, delivery: Delivery, epoch: IncomingEpoch, state: str) 
 
 def hold(alias: str, epoch: IncomingEpoch, batch: IncomingBatch, header: Header, envelope: Envelope) -> None:
     """Store the lines and move the epoch's head to this batch."""
-    effective = insert_lines(alias, batch.pk, header, envelope.lines, header.effective)
+    effective = insert_lines(alias, batch.pk, header, envelope.lines, header.effective, hash_hex=batch.hash)
     epoch.head_number, epoch.head_hash = batch.number, batch.hash
     epoch.sequence = header.first + header.count - 1
     epoch.effective_at = from_microseconds(effective)

@@ -25,7 +25,7 @@ class TrustedServer(models.Model):
 class Statement(models.Model):
     """A signed fact that this installation issued or was handed, by whatever road; it goes on to whom it concerns.
 
-    Of receipts and heartbeats only the latest per signer, device and epoch is kept; custody and revocations all.
+    Of receipts and heartbeats only the latest per signer, device and epoch is kept; of the other kinds all.
     """
 
     class Kind(models.TextChoices):
@@ -35,12 +35,13 @@ class Statement(models.Model):
         REVOCATION = "revocation", "revocation of a device"
         CUSTODY = "custody", "custody of a batch"
         HEARTBEAT = "heartbeat", "state of a device"
+        ERASURE = "erasure", "order to erase"
 
     kind = models.CharField(max_length=12, choices=Kind.choices)
     signer = models.CharField(max_length=64)
     device = models.CharField(max_length=64, help_text="Name of the device that it is about.")
     epoch = models.CharField(max_length=32, blank=True)
-    number = models.BigIntegerField(default=0, help_text="Receipts: up to this batch. Custody: this batch.")
+    number = models.BigIntegerField(default=0, help_text="Receipts: up to this batch. Custody and erasure: this one.")
     facts = models.JSONField(help_text="The whole statement with its signature.")
     digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of its canonical bytes and signature.")
     via = models.CharField(max_length=80, blank=True, help_text="Who handed it over, by which road.")

@@ -16,6 +16,7 @@ import orjson
 
 from sync_api.exceptions import ErasedLineUnproven, MalformedEnvelope
 from sync_api.wire.chain import ERASED_MARK
+from sync_api.wire.erasing import ErasedLines
 from sync_api.wire.header import TIME_MAX, TIME_MIN, Header
 from sync_api.wire.marks import MARK, MARK_LABEL
 from sync_api.wire.sealed_payloads import BASE64, SEALED_KEY
@@ -31,6 +32,7 @@ class Line(NamedTuple):
     """A checked line. `payload` is raw JSON text, `key` the value of the model's key in it.
 
     Of a line that is sealed and not opened, `payload` is a JSON text (the ciphertext) and `key` is SEALED_KEY.
+    An erased line has no payload; the rest is as the order that proves it says.
     """
 
     unit: int
@@ -41,9 +43,12 @@ class Line(NamedTuple):
     user: str | None
     reason: str | None
     previous_key: str | None
-    payload: str
+    payload: str | None
     key: str | int
     producer: int
+
+
+NOTHING_ERASED: ErasedLines = {}
 
 
 def quoted(text: str | None) -> str:
@@ -51,10 +56,11 @@ def quoted(text: str | None) -> str:
     return "null" if text is None else orjson.dumps(text).decode().replace("[", "\\u005b")
 
 
-def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
+def read_lines(header: Header, lines: Sequence[bytes], erased: ErasedLines = NOTHING_ERASED) -> Iterator[Line]:
     """The lines, checked: types, units that rise by one, a value for every field of the model.
 
-    MalformedEnvelope names the line, ErasedLineUnproven one that is replaced by its hash. Field values are not
+    MalformedEnvelope names the line, ErasedLineUnproven one that is replaced by its hash and not among `erased`, which
+    orders prove. Field values are not
     looked at: that is the consumer's work. The checks stand in one expression, as this runs once per line; what
     exactly was wrong is found out afterwards.
     """
@@ -65,6 +71,11 @@ def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
     earliest, latest = TIME_MIN - header.time, TIME_MAX - header.time
     known: tuple[Any, Any, Any] = (None, None, None)
     for number, raw in enumerate(lines, 1):
+        if raw[:1] == ERASED_MARK:
+            line = erased_line(header, erased, number, last)
+            last = line.unit
+            yield line
+            continue
         values = split(number, raw)
         unit, model, action, dt, offset, user, reason, previous, payload, *more = values
         producer = more[0] if more else 0
@@ -143,10 +154,19 @@ def sealed_line(header: Header, values: list[Any], last: int) -> Line | None:
     return Line(unit, model, action, moment, offset, shown(user), None, None, text, SEALED_KEY, producer)
 
 
+def erased_line(header: Header, erased: ErasedLines, number: int, last: int) -> Line:
+    """An erased line as its order tells it. ErasedLineUnproven without one, or with one that does not fit the batch."""
+    told = erased.get(number - 1)
+    if told is None or not (
+        last <= told.unit <= last + 1 and told.model < len(header.models) and told.producer < len(header.producers)
+    ):
+        raise ErasedLineUnproven(line=number)
+    facts = (told.unit, told.model, told.action, told.captured_at, told.utc_offset, told.user, told.reason)
+    return Line(*facts, told.previous_key, None, told.key, told.producer)
+
+
 def split(number: int, raw: bytes) -> list[Any]:
     """The nine or ten values of a line."""
-    if raw[:1] == ERASED_MARK:
-        raise ErasedLineUnproven(line=number)
     try:
         values = orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth import get_user_model
 
+from audit.index import check_index
 from audit.mirror.columns import NOW
 from audit.mirror.tables import table_for
 from audit.models import Device
@@ -49,6 +50,8 @@ class Uploads:
         return mirror(table).objects.using(self.alias).for_device(self.device).order_by("mirror_pk")
 
     def standing(self) -> dict[str, tuple[int, int]]:
+        """Records by table: of the era NOW, and preserved. The index is compared with one rebuilt from nothing."""
+        assert check_index(self.alias) == (0, [])
         found = {}
         for table in TABLES:
             eras = list(self.versions(table).current().values_list("mirror_era", flat=True))

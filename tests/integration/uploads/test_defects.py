@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connections, transaction
 
+from audit.index import check_index
 from audit.mirror.columns import NOW
-from audit.models import Source, TableChanges
+from audit.models import IndexEntry, Source, TableChanges
 from sync_api.exceptions import ClientKeyTwice, FieldReserved, SyncError, UploadNotOpen, UploadUnknown, ValueWrong
 from sync_api.models import Upload, UploadStep
 from sync_api.uploads import operations
@@ -149,11 +150,12 @@ def test_11_force_finalize_ends_an_open_upload_which_then_says_so(tablet: Upload
 
 
 def test_12_a_changed_parent_changes_the_index_of_its_dependants(tablet: Uploads) -> None:
-    index = pytest.importorskip("audit.index", reason="the record index is not built in here yet")
     rows = {"patient": [patient()], "progressnote": [note()]}
     tablet.whole(rows)
     tablet.whole(rows | {"patient": [patient(surname="Mensah", when=T2)]})
-    assert index.check(tablet.alias) == []
+    entry = IndexEntry.objects.using(tablet.alias).get(model="camcops.progressnote")
+    assert "Mensah" in entry.parent_text
+    assert check_index(tablet.alias) == (0, [])
 
 
 @pytest.mark.parametrize("column", ["_pk", "_era", "_current", "_added_by", "_group_id", "_when_added"])

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audit.index import check_index
 from sync_api.exceptions import UploadNotOpen
 from sync_api.models import Upload, UploadStep
 from sync_api.uploads import operations
@@ -159,6 +160,7 @@ class Played(Uploads):
                     table, row.id, eras[row.mirror_era], row.mirror_current, row.mirror_successor is not None, chain
                 ] += 1
         assert held == self.rules.held()
+        assert check_index(self.alias) == (0, [])
 
     def check_past(self) -> None:
         for moment, shown in self.past:
