@@ -102,6 +102,11 @@ def server_alias() -> str:
     return next(servers, DEFAULT_DB_ALIAS)
 
 
+def addresses() -> list[str]:
+    """`SYNC_ADDRESSES`: host, and port unless it is the scheme's, under which this installation is reached."""
+    return [str(address).lower() for address in getattr(settings, "SYNC_ADDRESSES", [])]
+
+
 def app_version() -> str:
     """The study's own version (`SYNC_APP_VERSION`), told with every batch."""
     here = _AT_WORK.get()
@@ -155,6 +160,7 @@ LIMITS: dict[str, int | float] = {
     "SYNC_VISIT_SECONDS": 900,
     "SYNC_VISITS_PER_DEVICE_MAX": 20,
     "SYNC_NONCE_SECONDS": 120,
+    "SYNC_NONCES_PER_DEVICE_MAX": 60,
     "SYNC_CUSTODY_PER_DEVICE_MAX": 200,
     # a batch received less than this before a backup's moment may have been committed after it
     "SYNC_DURABLE_MARGIN_SECONDS": 60,

@@ -144,6 +144,8 @@ from sync_api.exceptions.trust import (
     ReceiptInvalid,
     StatementInvalid,
     TooManyStatements,
+    TooManyVisits,
+    VisitElsewhere,
     VisitRefused,
 )
 
@@ -253,10 +255,12 @@ __all__ = [
     "TablesBusy",
     "TargetDiffers",
     "TooManyStatements",
+    "TooManyVisits",
     "TruncateRefused",
     "UnitTooLarge",
     "UnitUnclear",
     "UnsupportedField",
+    "VisitElsewhere",
     "VisitRefused",
     "VisitorRefused",
     "WipeRefused",

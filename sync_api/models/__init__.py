@@ -8,7 +8,7 @@ from sync_api.models.local import CaptureSchema, LocalDevice
 from sync_api.models.outgoing import OutgoingBatch, OutgoingTransaction
 from sync_api.models.parked import ParkedRecord, ParkedUnit
 from sync_api.models.targets import PushTarget
-from sync_api.models.trust import Recipient, Statement, TrustedServer, Visit
+from sync_api.models.trust import Recipient, Statement, TrustedServer, UsedNonce, Visit
 
 __all__ = [
     "Alarm",
@@ -31,5 +31,6 @@ __all__ = [
     "Recipient",
     "Statement",
     "TrustedServer",
+    "UsedNonce",
     "Visit",
 ]

@@ -87,3 +87,14 @@ class Visit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device} until {self.ends_at:%Y-%m-%d %H:%M}"
+
+
+class UsedNonce(models.Model):
+    """A nonce that a visitor has signed and used; kept for as long as it would be good."""
+
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the nonce, in hex.")
+    public_key = models.CharField(max_length=64, db_index=True, help_text="Of the visitor.")
+    ends_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"nonce of key {self.public_key[:8]}"

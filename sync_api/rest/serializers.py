@@ -83,6 +83,7 @@ class CertificateGivenSerializer(serializers.Serializer[Any]):
 
 class VisitRequestSerializer(serializers.Serializer[Any]):
     certificate = CertificateGivenSerializer()
+    address = StrictCharField(max_length=260, help_text="Host, and port unless it is the scheme's, that was dialled.")
     nonce = StrictCharField(max_length=200, help_text="From `GET server`.")
     signature = StrictCharField(min_length=128, max_length=128, help_text="By the certificate's key, in hex.")
 

@@ -59,12 +59,13 @@ class Visits(SyncView):
         """Exchange a certificate, and a signed nonce of `GET server`, for a short-lived token.
 
         The signature is over the heading `syncserver-visit-1` and a zero byte, then the canonical JSON of `device`,
-        `public_key`, `server` (this installation's name) and `nonce`.
+        `public_key`, `server` and `server_key` (this installation's name and key, from its certificate), `address`
+        (as in the body) and `nonce`. A nonce is good once.
         """
         serializer = VisitRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         alias = conf.server_alias()
-        given = begin_visit(alias, dict(serializer.validated_data))
+        given = begin_visit(alias, dict(serializer.validated_data), addresses=own_addresses(request))
         if conf.alias_settings(alias).role == Device.Role.SERVER:
             with immediate(alias):
                 adopt(alias, given.visit.certificate)
@@ -74,6 +75,11 @@ class Visits(SyncView):
             "certificate": certificate_or_none(alias),
         }
         return Response(body, status=201, headers={"Cache-Control": "no-store"})
+
+
+def own_addresses(request: Request) -> frozenset[str]:
+    """Where this installation is reached: as SYNC_ADDRESSES says, else as this request's Host header says."""
+    return frozenset(conf.addresses() or [request.get_host().lower()])
 
 
 class Statements(SyncView):

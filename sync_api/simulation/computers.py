@@ -124,8 +124,14 @@ class Computer:
 
 
 def database(file: Path) -> dict[str, Any]:
+    """The end of a request closes no connection: opening one is what costs, and a killed process closes its own."""
     options = {"transaction_mode": "IMMEDIATE", "timeout": 5}
-    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file), "OPTIONS": options}
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(file),
+        "OPTIONS": options,
+        "CONN_MAX_AGE": None,
+    }
 
 
 def hurry(connection: Any, **kwargs: Any) -> None:
@@ -146,6 +152,8 @@ SETTINGS: dict[str, Any] = {
     "SYNC_CIRCUIT_SECONDS": 0.0,
     "SYNC_CIRCUIT_SECONDS_MAX": 0.0,
     "SYNC_SERVER_DATABASE": "",
+    "SYNC_ADDRESSES": [],
+    "ALLOWED_HOSTS": [".invalid"],
     "ALLOW_MODEL_SERIALIZATION": True,
 }
 """Small batches, no waiting."""
