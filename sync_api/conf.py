@@ -162,6 +162,9 @@ LIMITS: dict[str, int | float] = {
     "SYNC_NONCE_SECONDS": 120,
     "SYNC_NONCES_PER_DEVICE_MAX": 60,
     "SYNC_CUSTODY_PER_DEVICE_MAX": 200,
+    "SYNC_CUSTODY_KEPT_MAX": 20_000,
+    # different open alarms of one kind about one device
+    "SYNC_ALARMS_OPEN_MAX": 50,
     # a batch received less than this before a backup's moment may have been committed after it
     "SYNC_DURABLE_MARGIN_SECONDS": 60,
     # payloads sealed to recipients: most recipients of one model

@@ -25,7 +25,8 @@ class TrustedServer(models.Model):
 class Statement(models.Model):
     """A signed fact that this installation issued or was handed, by whatever road; it goes on to whom it concerns.
 
-    Of receipts and heartbeats only the latest per signer, device and epoch is kept; custody and revocations all.
+    Of receipts and heartbeats only the latest per signer, device and epoch is kept; revocations all, of custody
+    the newest (SYNC_CUSTODY_KEPT_MAX).
     """
 
     class Kind(models.TextChoices):

@@ -19,4 +19,9 @@ class Migration(migrations.Migration):
                 ('ends_at', models.DateTimeField(db_index=True)),
             ],
         ),
+        migrations.AddField(
+            model_name='incomingbatch',
+            name='is_late',
+            field=models.BooleanField(default=False, help_text='It came after a later epoch had begun: kept, and set aside for an operator.'),
+        ),
     ]
