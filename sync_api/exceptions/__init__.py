@@ -89,6 +89,7 @@ from sync_api.exceptions.inbox import (
     WrongDevice,
 )
 from sync_api.exceptions.recipients import (
+    MarkNotReadable,
     RecipientKeyFileBroken,
     RecipientKeyInvalid,
     RecipientKeyMissing,
@@ -202,6 +203,7 @@ __all__ = [
     "ManifestInvalid",
     "ManifestOfAnother",
     "ManifestTooLarge",
+    "MarkNotReadable",
     "MissingReason",
     "NaturalKeyMissing",
     "NoLocalDevice",
