@@ -144,6 +144,7 @@ class AcceptedSerializer(serializers.Serializer[Any]):
     statements = serializers.ListField(
         child=serializers.JSONField(), required=False, help_text="Signed statements about the batch's device."
     )
+    recipients = RecipientListSerializer(required=False, help_text="Where the device knows another list.")
 
 
 class EpochSerializer(serializers.Serializer[Any]):
@@ -161,6 +162,7 @@ class DeviceSerializer(serializers.Serializer[Any]):
     server = ServerIdentitySerializer()
     epochs = EpochSerializer(many=True)
     parked = serializers.IntegerField(help_text="Units set aside until someone removes the cause.")
+    recipients = RecipientListSerializer(required=False, help_text="Where the device knows another list.")
 
 
 class ProblemSerializer(serializers.Serializer[Any]):

@@ -48,7 +48,10 @@ class Town(httpx.BaseTransport):
                 content_type=request.headers.get("content-type", ""),
                 headers={
                     "Host": host,
-                    **{name: request.headers.get(name, "") for name in ("Authorization", "X-Sync-Heartbeat")},
+                    **{
+                        name: request.headers.get(name, "")
+                        for name in ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients")
+                    },
                 },
             )
         finally:
