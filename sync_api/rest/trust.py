@@ -24,7 +24,7 @@ from sync_api.rest.serializers import (
     StatementsTakenSerializer,
     VisitRequestSerializer,
 )
-from sync_api.rest.views import EnrolmentThrottle, SyncView, certificate_or_none, problem_answers
+from sync_api.rest.views import EnrolmentThrottle, SyncView, certificate_or_none, check_query, problem_answers
 from sync_api.transactions import immediate
 from sync_api.trust import take_statements
 from sync_api.trust.handing_on import page_of_statements
@@ -102,8 +102,7 @@ class Statements(SyncView):
         """
         if not request.query_params.get("after"):
             keep_own_heartbeat(conf.server_alias())
-        if unknown := set(request.query_params) - {"after", "device"}:
-            raise ValidationError({str(name)[:50]: "not known" for name in unknown}, code="unknown")
+        check_query(request, "after", "device")
         asking: Any = request.user
         devices: list[str] | None = request.query_params.getlist("device") or None
         if devices and not all(map(DEVICE.fullmatch, devices)):

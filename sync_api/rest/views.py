@@ -9,7 +9,7 @@ from django.utils import timezone
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -225,6 +225,12 @@ def certificate_or_none(alias: str) -> dict[str, Any] | None:
         return own_certificate(alias)
     except NotEnrolled:
         return None
+
+
+def check_query(request: Request, *known: str) -> None:
+    """Nothing but these in the query: a misspelt name would quietly ask for something else. ValidationError."""
+    if unknown := set(request.query_params) - set(known):
+        raise ValidationError({str(name)[:50]: "not known" for name in unknown}, code="unknown")
 
 
 def newer_recipients(alias: str, request: Request) -> dict[str, Any]:
