@@ -108,3 +108,7 @@ def run_seed(template: Template, outcome: Outcome, *, runs: int, steps: int, shr
         run_state_machine_as_test(hypothesis.seed(outcome.seed)(machine), settings=settings)
     except Broken as error:
         outcome.problems, outcome.script = error.problems, error.script
+    except hypothesis.errors.FlakyFailure as error:
+        broken = next(one for one in error.exceptions if isinstance(one, Broken))
+        told = "The same run held when it was done again: something besides the seed decides."
+        outcome.problems, outcome.script = [*broken.problems, told], broken.script
