@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from django.apps import apps
-from django.db import connections, models
+from django.db import DatabaseError, connections, models
 
 from audit.engine import Change, Stamp
 from audit.exceptions import NotMirrored
@@ -22,6 +23,8 @@ from sync_api.deserializer.lines import Line
 from sync_api.deserializer.troubles import Trouble
 from sync_api.deserializer.unsealing import sealed_troubles
 from sync_api.schema.versions import too_old
+
+logger = logging.getLogger(__name__)
 
 DECODERS_MAX = 4_096
 
@@ -61,8 +64,7 @@ class Decoded(NamedTuple):
 def decode_lines(alias: str, header: dict[str, Any], lines: Sequence[Line]) -> Decoded:
     """Decode the lines of a batch with this header for database `alias`. Reads and writes nothing."""
     decoders = [
-        model_decoder(alias, header["storage"], header["app"], orjson.dumps(description))
-        for description in header["models"]
+        decoder_or_failure(alias, header["storage"], header["app"], description) for description in header["models"]
     ]
     sealed = sealed_troubles(alias, header, lines)
     decoded = Decoded([None] * len(lines), dict(sealed), decoders)
@@ -74,6 +76,19 @@ def decode_lines(alias: str, header: dict[str, Any], lines: Sequence[Line]) -> D
             numbers = [number for number in numbers if number not in sealed]
         decode_group(decoded, decoders[model_index], action, lines, numbers)
     return decoded
+
+
+def decoder_or_failure(alias: str, storage: str, app: str, description: dict[str, Any]) -> ModelDecoder:
+    """The model's decoder; one with a trouble where making it fails (the study's own class is asked): the units of
+    other models go on."""
+    try:
+        return model_decoder(alias, storage, app, orjson.dumps(description))
+    except DatabaseError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        logger.error("a model's decoder cannot be made", extra={"model": description["label"], "kind": kind})
+        return ModelDecoder(description["label"], 0, (), troubles.failed_model(description["label"], kind))
 
 
 def decode_group(

@@ -110,6 +110,7 @@ from sync_api.exceptions.inbox import (
     WrongDevice,
 )
 from sync_api.exceptions.recipients import (
+    MarkNotReadable,
     RecipientKeyFileBroken,
     RecipientKeyInvalid,
     RecipientKeyMissing,
@@ -166,6 +167,8 @@ from sync_api.exceptions.trust import (
     ReceiptInvalid,
     StatementInvalid,
     TooManyStatements,
+    TooManyVisits,
+    VisitElsewhere,
     VisitRefused,
 )
 from sync_api.exceptions.uploads import (
@@ -264,6 +267,7 @@ __all__ = [
     "ManifestInvalid",
     "ManifestOfAnother",
     "ManifestTooLarge",
+    "MarkNotReadable",
     "MissingReason",
     "ModelUnknown",
     "NaturalKeyMissing",
@@ -328,6 +332,7 @@ __all__ = [
     "TargetDiffers",
     "TooManyStatements",
     "TooManyTries",
+    "TooManyVisits",
     "TruncateRefused",
     "UnitTooLarge",
     "UnitUnclear",
@@ -340,6 +345,7 @@ __all__ = [
     "UploadTooLarge",
     "UploadUnknown",
     "ValueWrong",
+    "VisitElsewhere",
     "VisitRefused",
     "VisitorRefused",
     "WipeRefused",

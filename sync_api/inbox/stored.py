@@ -10,7 +10,9 @@ from sync_api.wire.format import Envelope
 from sync_api.wire.header import Header
 
 
-def new_batch(alias: str, delivery: Delivery, epoch: IncomingEpoch, state: str) -> IncomingBatch:
+def new_batch(
+    alias: str, delivery: Delivery, epoch: IncomingEpoch, state: str, *, is_late: bool = False
+) -> IncomingBatch:
     """Store the envelope's bytes as they came."""
     header = delivery.header
     return IncomingBatch.objects.using(alias).create(
@@ -25,6 +27,7 @@ def new_batch(alias: str, delivery: Delivery, epoch: IncomingEpoch, state: str) 
         lines=header.count,
         first_sequence=header.first,
         received_from=delivery.handed_over_by,
+        is_late=is_late,
     )
 
 

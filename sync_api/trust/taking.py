@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sync_api.conf import limit
 from sync_api.exceptions import StatementInvalid, SyncError
 from sync_api.models import Statement
 from sync_api.overwriting import deleted_overwritten
@@ -59,6 +60,8 @@ def take_statements(alias: str, statements: Iterable[Any], via: str) -> Taken:
         with deleted_overwritten(alias) if orders else nullcontext(), immediate(alias):
             for statement, signer in sorted(believed, key=in_one_order):
                 take_one(alias, statement, signer, via, taken)
+            for device in {one["device"] for one, _ in believed if one["kind"] == Statement.Kind.CUSTODY}:
+                forget_custody(alias, device)
     return taken
 
 
@@ -122,6 +125,15 @@ def keep(alias: str, statement: dict[str, Any], via: str) -> bool:
     row = statement_row(statement, via)
     rows.bulk_create([row], ignore_conflicts=True)
     return True
+
+
+def forget_custody(alias: str, device: str) -> None:
+    """The oldest custody statements about a device go, beyond SYNC_CUSTODY_KEPT_MAX. Call inside a transaction."""
+    custody = Statement.objects.using(alias).filter(kind=Statement.Kind.CUSTODY, device=device).order_by("-pk")
+    most = int(limit("SYNC_CUSTODY_KEPT_MAX"))
+    oldest_kept = custody.values_list("pk", flat=True)[most - 1 : most].first()
+    if oldest_kept is not None:
+        custody.filter(pk__lt=oldest_kept).order_by().delete()
 
 
 def statement_row(statement: dict[str, Any], via: str) -> Statement:

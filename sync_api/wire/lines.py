@@ -131,7 +131,6 @@ def sealed_line(header: Header, values: list[Any], last: int) -> Line | None:
         and BASE64.fullmatch(payload) is not None
         and reason is None
         and previous is None
-        and action != MARK
         and any(model in group["models"] for group in header.sealed)
     )
     is_sound = (

@@ -33,7 +33,8 @@ class Road(httpx.BaseTransport):
             request.read(),
             content_type=request.headers.get("content-type", ""),
             headers={
-                name: request.headers.get(name, "") for name in ("Authorization", "X-Sync-Heartbeat", "Idempotency-Key")
+                name: request.headers.get(name, "")
+                for name in ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients", "Idempotency-Key")
             },
         )
         if threading.current_thread() is not threading.main_thread():
