@@ -89,6 +89,8 @@ TEMPLATES = [
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{WORK_DIR / 'db.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"].setdefault("OPTIONS", {}).update({"transaction_mode": "IMMEDIATE", "timeout": 30})
+else:  # a new connection to PostgreSQL costs a request as much as a thousand rows; it is kept, and looked at before use
+    DATABASES["default"].update({"CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", 600), "CONN_HEALTH_CHECKS": True})
 if env.str("SERVER_DATABASE_URL", default=""):  # the router's way: this process writes to the server's database
     DATABASES["server"] = env.db("SERVER_DATABASE_URL")
     SYNC_DATABASES = {

@@ -17,13 +17,15 @@ from sync_api.deserializer.units import Record
 logger = logging.getLogger(__name__)
 
 
-def settle_carefully(work: Work, lines: Sequence[Line], held: Mapping[Record, int]) -> Settled:
+def settle_carefully(
+    work: Work, lines: Sequence[Line], held: Mapping[Record, int], decoded: Decoded | None = None
+) -> Settled:
     """As `settle`, which writes nothing when it fails; then the units at which it does are found, and left out.
 
     A failure of the database is raised, as is one that no single unit has.
     """
     try:
-        return settle(work, lines, held)
+        return settle(work, lines, held, decoded)
     except Error:
         raise
     except Exception as error:  # whatever it is: a study's own code works on the values

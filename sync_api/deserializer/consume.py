@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 
 from django.db.models import Sum
@@ -13,8 +14,10 @@ from django.utils import timezone
 from audit.models import Device
 from sync_api import conf
 from sync_api.collector import collector_paused
+from sync_api.deserializer.ahead import Ahead
 from sync_api.deserializer.careful import settle_carefully
 from sync_api.deserializer.claim import Bound, claimed, devices_with_work, next_batch, open_epoch
+from sync_api.deserializer.decode import Decoded
 from sync_api.deserializer.emptied import mark_erased
 from sync_api.deserializer.ending import end_era, without_marks
 from sync_api.deserializer.lines import Line, mark_consumed, pending_lines
@@ -53,20 +56,24 @@ def consume(
     reports = {device_id: DeviceReport(names[device_id]) for device_id in chosen}
     turns = deque(chosen)
     retried: set[int] = set()
-    while turns:
-        device_id = turns.popleft()
-        report = reports[device_id]
-        try:
-            if retry and device_id not in retried:
-                retried.add(device_id)
-                retry_device(alias, device_id, report, committed_by=committed_by)
-            if consume_turn(alias, device_id, report, until=until, committed_by=committed_by, progress=progress):
-                turns.append(device_id)
-            else:
-                report.parked_open = open_units(alias, device_id).count()
-        except Exception as error:  # whatever it is, it must not delay the other devices; the report carries it
-            report.error = sentence_of(error)
-            logger.error("consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__})
+    with closing(Ahead(alias)) as ahead:
+        while turns:
+            device_id = turns.popleft()
+            report = reports[device_id]
+            try:
+                if retry and device_id not in retried:
+                    retried.add(device_id)
+                    retry_device(alias, device_id, report, committed_by=committed_by)
+                if consume_turn(
+                    alias, device_id, report, ahead, until=until, committed_by=committed_by, progress=progress
+                ):
+                    turns.append(device_id)
+                else:
+                    report.parked_open = open_units(alias, device_id).count()
+            except Exception as error:  # whatever it is, it must not delay the other devices; the report carries it
+                report.error = sentence_of(error)
+                facts = {"device": report.device, "kind": type(error).__name__}
+                logger.error("consuming a device stopped", extra=facts)
     return ConsumeReport(list(reports.values()))
 
 
@@ -74,6 +81,7 @@ def consume_turn(
     alias: str,
     device_id: int,
     report: DeviceReport,
+    ahead: Ahead,
     *,
     until: Bound | None,
     committed_by: str,
@@ -89,7 +97,7 @@ def consume_turn(
             if batch is None or is_beyond(until, batch):
                 return False
             with collector_paused():
-                lines = consume_batch(alias, device, batch, report, until=until, committed_by=committed_by)
+                lines = consume_batch(alias, device, batch, report, ahead, until=until, committed_by=committed_by)
         if progress is not None:
             progress(lines)
         if until is not None and until[:2] == (batch.epoch.ordinal, batch.number):
@@ -102,6 +110,7 @@ def consume_batch(
     device: Device,
     batch: IncomingBatch,
     report: DeviceReport,
+    ahead: Ahead,
     *,
     until: Bound | None,
     committed_by: str,
@@ -113,12 +122,17 @@ def consume_batch(
         report.add(open_epoch(alias, device, epoch, committed_by=committed_by, now=now))
     is_last = until is not None and until[:2] == (epoch.ordinal, batch.number)
     sequence = until.sequence if until is not None and is_last else None
-    unseal(alias, batch)
-    lines = pending_lines(alias, batch.pk, until=sequence)
+    ready = ahead.take(batch) if until is None else None
+    if ready is None:
+        unseal(alias, batch)
+    lines = pending_lines(alias, batch.pk, until=sequence) if ready is None else ready.lines
+    if until is None:
+        ahead.look(batch)
     if batch.is_late:
         report.parked += park_late(alias, device, batch, lines, now=now)
     else:
-        apply_lines(alias, device, batch, lines, report, committed_by=committed_by, now=now)
+        decoded = None if ready is None else ready.decoded
+        apply_lines(alias, device, batch, lines, decoded, report, committed_by=committed_by, now=now)
     mark_consumed(alias, batch.pk, now=now, until=sequence)
     if sequence is None or batch.first_sequence + batch.lines - 1 <= sequence:
         IncomingBatch.objects.using(alias).filter(pk=batch.pk).update(
@@ -135,6 +149,7 @@ def apply_lines(
     device: Device,
     batch: IncomingBatch,
     lines: list[Line],
+    decoded: Decoded | None,
     report: DeviceReport,
     *,
     committed_by: str,
@@ -143,7 +158,7 @@ def apply_lines(
     """Apply the units that can be applied and set the others aside. Call inside the device's claim."""
     work = work_of(alias, device, batch, committed_by=committed_by)
     changing, marks = without_marks(lines)
-    settled = settle_carefully(work, changing, held_records(alias, batch, (work.era, *work.earlier)))
+    settled = settle_carefully(work, changing, held_records(alias, batch, (work.era, *work.earlier)), decoded)
     park(alias, device, batch, settled.waiting, settled.units, now=now)
     mark_erased(alias, batch, changing)
     report.parked += len(settled.waiting)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -113,15 +114,21 @@ def decode_group(
         decoded_columns = [decode_field(decoded, decoder, field, columns, lines, numbers) for field in decoder.fields]
         values = zip(*decoded_columns, strict=True)
         keys = decoded_columns[decoder.key]
-    stamps = [Stamp._make(lines[number][8:]) for number in numbers]
+    stamps = map(Stamp._make, map(STAMP, map(lines.__getitem__, numbers)))
     changes = map(Change, repeat(action), repeat(table), keys, values, stamps)
-    for number, change in zip(numbers, changes, strict=False):
-        decoded.changes[number] = change
+    if len(numbers) == len(lines):
+        decoded.changes[:] = changes
+    else:
+        for number, change in zip(numbers, changes, strict=False):
+            decoded.changes[number] = change
     for number in decoded.troubles.keys() & set(numbers) if decoded.troubles else ():
         decoded.changes[number] = None
 
 
 ACTIONS = frozenset("IUDB")
+PAYLOAD = attrgetter("payload")
+STAMP = itemgetter(*range(Line._fields.index("moment"), len(Line._fields)))
+"""A line's last values are a stamp's, in its order."""
 
 
 def parse(
@@ -130,7 +137,7 @@ def parse(
     """The payloads of these lines. Lines whose payload is no row of the described width get their trouble."""
     width = decoder.width
     try:
-        rows = [orjson.loads(lines[number].payload) for number in numbers]  # type: ignore[arg-type]
+        rows = list(map(orjson.loads, map(PAYLOAD, map(lines.__getitem__, numbers))))
         if set(map(type, rows)) == {list} and set(map(len, rows)) == {width}:
             return numbers, rows
     except (ValueError, TypeError):

@@ -15,6 +15,8 @@ has lower ids only, and every unit after it higher ones.
 
 from __future__ import annotations
 
+from itertools import chain, groupby, islice
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from django.db import OperationalError, connections
@@ -31,6 +33,8 @@ COLUMNS = (
 )
 
 KEY_SHOWN_MAX = 100
+
+PAYLOAD = attrgetter("payload")
 
 
 class Row(NamedTuple):
@@ -65,31 +69,30 @@ def pending_rows(alias: str, device: LocalDevice) -> list[Row]:
 
 def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
     lines, size_max = int(limit("SYNC_BATCH_LINES")), int(limit("SYNC_BATCH_BYTES"))
+    at_once = int(limit("SYNC_SEAL_READ_ROWS"))
     rows: list[Row] = []
-    size = unit_lines = unit_size = begin = 0
-    unit = None
+    size = 0
     with connections[alias].cursor() as cursor:
         cursor.execute(
             f"SELECT {COLUMNS} FROM sync_api_outgoingtransaction WHERE id > %s AND device = %s ORDER BY id",
             [device.sealed_until, device.name],
         )
-        while chunk := cursor.fetchmany(int(limit("SYNC_SEAL_READ_ROWS"))):
-            for found in chunk:
-                if found[1] != unit:
-                    if len(rows) >= lines or size >= size_max:
-                        return rows
-                    unit, unit_lines, unit_size, begin = found[1], 0, 0, len(rows)
-                rows.append(Row._make(found))
-                length = bytes_of(found[4])
-                size += length
-                unit_lines += 1
-                unit_size += length
+        found = chain.from_iterable(iter(lambda: cursor.fetchmany(at_once), []))
+        for _, unit in groupby(found, key=itemgetter(Row._fields.index("unit"))):
+            if len(rows) >= lines or size >= size_max:
+                return rows
+            begin, unit_size = len(rows), 0
+            while part := list(map(Row._make, islice(unit, at_once))):
+                rows += part
+                unit_size += sum(map(bytes_of, map(PAYLOAD, part)))
+                unit_lines = len(rows) - begin
                 if unit_lines > lines or unit_size > size_max:
                     if begin and exceeded(unit_lines, unit_size):
                         return rows[:begin]
                     check_unit(alias, unit_lines, unit_size, rows[begin].id)
-                if found[2] == MARK:
-                    return rows
+            size += unit_size
+            if rows[-1].action == MARK:
+                return rows
     return rows
 
 
