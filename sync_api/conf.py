@@ -102,6 +102,11 @@ def server_alias() -> str:
     return next(servers, DEFAULT_DB_ALIAS)
 
 
+def addresses() -> list[str]:
+    """`SYNC_ADDRESSES`: host, and port unless it is the scheme's, under which this installation is reached."""
+    return [str(address).lower() for address in getattr(settings, "SYNC_ADDRESSES", [])]
+
+
 def app_version() -> str:
     """The study's own version (`SYNC_APP_VERSION`), told with every batch."""
     here = _AT_WORK.get()
@@ -132,6 +137,22 @@ LIMITS: dict[str, int | float] = {
     "SYNC_CODE_HOURS": 72,
     "SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX": 30,
     "SYNC_ENROL_BODY_BYTES_MAX": 16 * 1024,
+    # people who upload
+    "SYNC_PASSWORD_TRIES_PER_MINUTE_MAX": 10,
+    "SYNC_ACCESS_KEY_TRIES_PER_MINUTE_MAX": 10,
+    "SYNC_SESSION_SECONDS": 3_600,
+    "SYNC_VALIDATE_RECORDS_MAX": 1_000,
+    "SYNC_PEOPLE_BODY_BYTES_MAX": 4 * 1024 * 1024,
+    "SYNC_WIRE_BODY_BYTES_MAX": 64 * 1024 * 1024,
+    "SYNC_WIRE_FIELDS_MAX": 200_000,
+    # uploads of tables: one request, its rows, and what one open upload may have staged
+    "SYNC_UPLOAD_BODY_BYTES_MAX": 256 * 1024 * 1024,
+    "SYNC_UPLOAD_ROWS_MAX": 500_000,
+    "SYNC_UPLOAD_TABLES_MAX": 1_000,
+    "SYNC_UPLOAD_STEPS_MAX": 100_000,
+    "SYNC_UPLOAD_STAGED_BYTES_MAX": 1024 * 1024 * 1024,
+    # ... how many refusals of one upload, and refused uploads of one device, are kept
+    "SYNC_UPLOAD_REFUSALS_KEPT_MAX": 100,
     # sealing: rows read at a time
     "SYNC_SEAL_READ_ROWS": 250,
     # pushing
@@ -155,7 +176,11 @@ LIMITS: dict[str, int | float] = {
     "SYNC_VISIT_SECONDS": 900,
     "SYNC_VISITS_PER_DEVICE_MAX": 20,
     "SYNC_NONCE_SECONDS": 120,
+    "SYNC_NONCES_PER_DEVICE_MAX": 60,
     "SYNC_CUSTODY_PER_DEVICE_MAX": 200,
+    "SYNC_CUSTODY_KEPT_MAX": 20_000,
+    # different open alarms of one kind about one device
+    "SYNC_ALARMS_OPEN_MAX": 50,
     # a batch received less than this before a backup's moment may have been committed after it
     "SYNC_DURABLE_MARGIN_SECONDS": 60,
     # payloads sealed to recipients: most recipients of one model

@@ -31,6 +31,11 @@ FAILPOINTS = (
     "finalize.after_mark",
     "finalize.before_wipe",
     "finalize.after_wipe",
+    "upload.before_commit",
+    "upload.after_commit",
+    "upload.before_answer",
+    "erase.before_commit",
+    "erase.after_commit",
 )
 """Every named failpoint, in the order of the data's way."""
 

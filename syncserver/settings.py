@@ -32,6 +32,7 @@ SYNC_SEALED_MODELS = env.json("SYNC_SEALED_MODELS", default={})
 SYNC_KEY_DIR = env.str("SYNC_KEY_DIR", default=str(WORK_DIR / "keys"))
 SYNC_CONTACT = env.str("SYNC_CONTACT", default="")
 SYNC_ALLOW_HTTP = env.bool("SYNC_ALLOW_HTTP", default=False)
+SYNC_ADDRESSES = env.list("SYNC_ADDRESSES", default=[])
 SYNC_RECONCILE_MODELS = env.list("SYNC_RECONCILE_MODELS", default=[])
 SYNC_INSPECT = env.bool("SYNC_INSPECT", default=False)
 for _name, _default in LIMITS.items():
@@ -132,6 +133,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=None),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "syncserver",

@@ -38,8 +38,9 @@ SYNC_DATABASES = {
     "server": {"role": "server", "device": "server-1"},
     "server_pg": {"role": "server", "device": "server-2"},
 }
+ALLOWED_HOSTS = [".test", ".example", ".example.org", "localhost", "127.0.0.1", "10.0.0.1", "x", "a.org"]
 SYNC_KEY_DIR = f"{_folder}/keys"
 STATIC_ROOT = _folder
 MEDIA_ROOT = f"{_folder}/media"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.mirrored", "tests.matrix", "tests.portal"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.mirrored", "tests.matrix", "tests.portal", "tests.camcops"]

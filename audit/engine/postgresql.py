@@ -12,10 +12,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from audit.copying import blocks
 from audit.engine.changes import Key
-from audit.engine.sqlite import moment_text, quoted
+from audit.engine.sqlite import moment_text
 from audit.engine.stores import RETIRED_COLUMNS
 from audit.fields import to_microseconds
 from audit.mirror.tables import MirrorTable
+from audit.sql import quoted
 
 PLAIN_KEYS = frozenset({"smallint", "integer", "bigint", "uuid"})
 """Types whose keys hold no comma: one text of all of them is bound three times as fast as an array."""
@@ -35,6 +36,14 @@ class PostgresqlStore:
         given = ",".join(map(str, keys)) if type_of_key in PLAIN_KEYS else list(keys)
         with self.connection.cursor() as cursor:
             cursor.execute(last_versions_sql(table, with_values, type_of_key), [given, device_id, era])
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
+
+    def current_versions(
+        self, table: MirrorTable, device_id: int, era: str, *, with_values: bool
+    ) -> Iterable[Sequence[Any]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(current_versions_sql(table, with_values, key_type(table, self.connection)), [device_id, era])
             rows: list[Sequence[Any]] = cursor.fetchall()
             return rows
 
@@ -63,9 +72,6 @@ class PostgresqlStore:
     def among_keys(self, table: MirrorTable, keys: Collection[Key]) -> tuple[str, Any]:
         return f"= ANY(%s::{key_type(table, self.connection)}[])", list(map(str, keys))
 
-    def among_numbers(self, numbers: Collection[int]) -> tuple[str, Any]:
-        return "= ANY(%s::bigint[])", list(numbers)
-
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         """COPY is not among the calls whose errors Django translates by itself."""
         wrap_errors: Any = self.connection.wrap_database_errors
@@ -87,12 +93,7 @@ def key_type(table: MirrorTable, connection: BaseDatabaseWrapper) -> str:
 
 @cache
 def last_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -> str:
-    key = f"m.{quoted(table.key_column)}"
-    shown = key
-    if type_of_key == "uuid":
-        shown = f"replace({key}::text, '-', '')"
-    elif type_of_key not in PLAIN_KEYS:
-        shown = f"{key}::text"
+    key, shown = f"m.{quoted(table.key_column)}", shown_key(table, type_of_key)
     given = "string_to_array(%s, ',')" if type_of_key in PLAIN_KEYS else "%s"
     keys = f"(SELECT {given}::{type_of_key}[])"  # a value to the planner: it would weigh each of thousands of constants
     values = "".join(f", m.{quoted(column)}" for column in table.db_columns) if with_values else ""
@@ -101,6 +102,23 @@ def last_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -
         f" FROM {quoted(table.name)} AS m WHERE {key} = ANY({keys}::{type_of_key}[])"
         f' AND m."_device" = %s AND m."_era" = %s AND (m."_current" OR m."_successor" IS NULL)'
     )
+
+
+@cache
+def current_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -> str:
+    values = "".join(f", m.{quoted(column)}" for column in table.db_columns) if with_values else ""
+    return (
+        f'SELECT {shown_key(table, type_of_key)}, m."_pk", m."_when_added_captured"{values}'
+        f' FROM {quoted(table.name)} AS m WHERE m."_device" = %s AND m."_era" = %s AND m."_current"'
+    )
+
+
+def shown_key(table: MirrorTable, type_of_key: str) -> str:
+    """SQL of a version's key in the engine's form."""
+    key = f"m.{quoted(table.key_column)}"
+    if type_of_key == "uuid":
+        return f"replace({key}::text, '-', '')"
+    return key if type_of_key in PLAIN_KEYS else f"{key}::text"
 
 
 @cache

@@ -59,6 +59,11 @@ class Store(Protocol):
     ) -> Iterable[Sequence[Any]]:
         """(key, _pk, is current, begun, ended, *values) of the current version and of deleted last ones."""
 
+    def current_versions(
+        self, table: MirrorTable, device_id: int, era: str, *, with_values: bool
+    ) -> Iterable[Sequence[Any]]:
+        """(key, _pk, begun, *values) of every current version of the device in the era."""
+
     def microseconds(self, moment: Any) -> int:
         """A moment as `last_versions` gave it, in microseconds."""
 
@@ -73,9 +78,6 @@ class Store(Protocol):
 
     def among_keys(self, table: MirrorTable, keys: Collection[Key]) -> tuple[str, Any]:
         """SQL to stand after the key column, true for these keys, and its one parameter."""
-
-    def among_numbers(self, numbers: Collection[int]) -> tuple[str, Any]:
-        """The same for a column of numbers."""
 
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         """Insert rows of (*columns, *table.columns)."""

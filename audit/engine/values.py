@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
@@ -21,6 +21,18 @@ def same_values(table: MirrorTable, left: tuple[Any, ...], right: tuple[Any, ...
         one == other or (one is not None and other is not None and meaning(one) == meaning(other))
         for meaning, one, other in zip(meanings(table), left, right, strict=True)
     )
+
+
+def same_rows(table: MirrorTable, lefts: Sequence[Sequence[Any]], rights: Sequence[Sequence[Any]]) -> list[bool]:
+    """The same of many rows, given as columns of `table.columns` on either side: one answer per row."""
+    same = [True] * len(lefts[0])
+    for meaning, left, right in zip(meanings(table), lefts, rights, strict=True):
+        if left == right:
+            continue
+        for place, (one, other) in enumerate(zip(left, right, strict=True)):
+            if one != other and same[place]:
+                same[place] = one is not None and other is not None and meaning(one) == meaning(other)
+    return same
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from operator import add
@@ -15,7 +15,9 @@ from audit.engine.planning import NO_SUCCESSOR, Closing, Plan, TablePlan, Versio
 from audit.engine.stores import CLOSED_COLUMNS, OPEN_COLUMNS, Store, store_for
 from audit.exceptions import PlanHasFailures
 from audit.fields import from_microseconds
+from audit.index.keeping import Touched, update_index
 from audit.mirror.columns import NOW
+from audit.mirror.tables import MirrorTable
 from audit.models import Device, Source, TableChanges
 
 
@@ -30,6 +32,8 @@ class Commit:
     moment: int
     committed_by: str
     app_version: str
+    pks: Mapping[MirrorTable, Sequence[int]]
+    """By table: the numbers of the new versions, in the order of the plan's."""
 
 
 def write(
@@ -48,22 +52,46 @@ def write(
     end. The number of statements depends on the tables, not on the rows. A value or constraint that the
     database refuses is a `django.db.Error`; the transaction is then of no more use.
     """
-    if plan.failures:
-        raise PlanHasFailures(failures=len(plan.failures))
-    store = store_for(alias)
-    parts = [part for part in plan.tables.values() if not part.is_empty]
-    pks = {part.table: store.allot(part.table, len(part.versions)) for part in parts if part.versions}
-    commit = Commit(store, device, source, era, next_moment(alias), committed_by, app_version)
-    changes = []
-    for part in parts:
-        allotted = pks.get(part.table, ())
-        retire(commit, part, allotted)
-        insert(commit, part, allotted)
-        changes.append(table_changes(commit, part, allotted))
+    commit = begin(alias, device, plan, source, committed_by, app_version, era=era)
+    changes = apply(commit, plan)
+    update_index(alias, device, touched_by(commit, plan))
     TableChanges.objects.using(alias).bulk_create(changes)
     if source.kind != Source.Kind.CORRECTION and plan.captured_until:
         known_until(alias, device, plan.captured_until)
     return changes
+
+
+def begin(
+    alias: str, device: Device, plan: Plan, source: Source, committed_by: str, app_version: str, *, era: str
+) -> Commit:
+    """A commit with numbers for its new versions and then its moment: from here on other commits wait."""
+    if plan.failures:
+        raise PlanHasFailures(failures=len(plan.failures))
+    store = store_for(alias)
+    pks = {part.table: store.allot(part.table, len(part.versions)) for part in plan.tables.values() if part.versions}
+    return Commit(store, device, source, era, next_moment(alias), committed_by, app_version, pks)
+
+
+def apply(commit: Commit, plan: Plan) -> list[TableChanges]:
+    """End and begin the plan's versions; its audit rows, one per table, not yet stored."""
+    changes = []
+    for part in plan.tables.values():
+        if part.is_empty:
+            continue
+        allotted = commit.pks.get(part.table, ())
+        retire(commit, part, allotted)
+        insert(commit, part, allotted)
+        changes.append(table_changes(commit, part, allotted))
+    return changes
+
+
+def touched_by(commit: Commit, plan: Plan) -> dict[MirrorTable, Touched]:
+    """What the index has to follow, by table."""
+    return {
+        part.table: Touched(begun=commit.pks.get(part.table, ()), ended=part.retired)
+        for part in plan.tables.values()
+        if not part.is_empty
+    }
 
 
 def retire(commit: Commit, part: TablePlan, pks: Sequence[int]) -> None:

@@ -33,6 +33,14 @@ class Device(models.Model):
     friendly_name = models.CharField(max_length=200, blank=True)
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.CLIENT)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.LOG)
+    group = models.ForeignKey(
+        "auth.Group",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Whose members may upload for it; without one only superusers may.",
+    )
     registered_at = models.DateTimeField(default=timezone.now)
     registered_by = models.CharField(max_length=150, blank=True)
     app_version = models.CharField(max_length=50, blank=True)

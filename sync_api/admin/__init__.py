@@ -4,6 +4,7 @@ What was captured or received is never changed here. An operator can resolve ala
 have parked units tried again.
 """
 
+from sync_api.admin.access import AccessKeyAdmin, SingleRecordUserAdmin
 from sync_api.admin.bundles import BundleAdmin
 from sync_api.admin.carried import CarriedBatchAdmin
 from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
@@ -22,6 +23,7 @@ from sync_api.admin.recipients import RecipientAdmin
 from sync_api.admin.trust import StatementAdmin, TrustedServerAdmin, VisitAdmin
 
 __all__ = [
+    "AccessKeyAdmin",
     "AlarmAdmin",
     "BundleAdmin",
     "CaptureSchemaAdmin",
@@ -41,6 +43,7 @@ __all__ = [
     "ParkedUnitAdmin",
     "PushTargetAdmin",
     "RecipientAdmin",
+    "SingleRecordUserAdmin",
     "StatementAdmin",
     "TrustedServerAdmin",
     "VisitAdmin",

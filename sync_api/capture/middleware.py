@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
 
 from sync_api.capture.context import sync_context
 
@@ -37,13 +38,27 @@ def user_name(request: HttpRequest) -> str:
 
 
 def reason_of(request: HttpRequest) -> str | None:
-    """The reason that came with the request. A body that is not a form is left unread."""
+    """The reason that came with the request. A body that is no form, or whose view reads it itself, is left unread."""
     if reason := request.headers.get(REASON_HEADER):
         return reason
     content_type = request.content_type or ""
-    if request.method == "POST" and content_type in (
-        "application/x-www-form-urlencoded",
-        "multipart/form-data",
+    if (
+        request.method == "POST"
+        and content_type
+        in (
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+        )
+        and not reads_its_own_body(request)
     ):
         return request.POST.get(REASON_FIELD) or None
     return None
+
+
+def reads_its_own_body(request: HttpRequest) -> bool:
+    """Whether the view takes forms within limits of its own (`reads_own_body` on the view)."""
+    try:
+        view = resolve(request.path_info, getattr(request, "urlconf", None)).func
+    except Resolver404:
+        return True
+    return bool(getattr(view, "reads_own_body", False))

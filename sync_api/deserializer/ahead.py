@@ -9,11 +9,12 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from django.db import Error, connections
+from django.db import connections
 
 from sync_api.deserializer.decode import Decoded, decode_lines
 from sync_api.deserializer.ending import without_marks
 from sync_api.deserializer.lines import Line, pending_lines
+from sync_api.erasing.orders import orders_about
 from sync_api.models import IncomingBatch
 
 
@@ -53,9 +54,11 @@ class Ahead:
         coming, self.coming = self.coming, None
         try:
             ready = None if coming is None else coming.result()
-        except Error:  # the claim's own reading meets it again, and says so
+        except Exception:  # the claim's own reading meets it again, and says so
             return None
-        return ready if ready is not None and ready.identity == identity(batch) else None
+        if ready is None or ready.identity != identity(batch) or is_erased(self.alias, batch):
+            return None
+        return ready
 
     def close(self) -> None:
         if self.thread is not None:
@@ -76,6 +79,12 @@ def read(alias: str, epoch_id: int, number: int) -> Ready | None:
 
 def identity(batch: IncomingBatch) -> tuple[Any, ...]:
     return batch.pk, batch.hash, batch.size, batch.state, batch.header
+
+
+def is_erased(alias: str, batch: IncomingBatch) -> bool:
+    """Whether lines of it were erased, maybe since they were read."""
+    epoch = batch.epoch
+    return orders_about(alias, device=epoch.device.name, epoch=epoch.epoch, number=batch.number).exists()
 
 
 def close_connection(alias: str) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 
 from django.db.models import Sum
 from django.utils import timezone
@@ -14,13 +15,16 @@ from audit.models import Device
 from sync_api import conf
 from sync_api.collector import collector_paused
 from sync_api.deserializer.ahead import Ahead
+from sync_api.deserializer.careful import settle_carefully
 from sync_api.deserializer.claim import Bound, claimed, devices_with_work, next_batch, open_epoch
+from sync_api.deserializer.decode import Decoded
+from sync_api.deserializer.emptied import mark_erased
 from sync_api.deserializer.ending import end_era, without_marks
-from sync_api.deserializer.lines import mark_consumed, pending_lines
-from sync_api.deserializer.parking import held_records, park
+from sync_api.deserializer.lines import Line, mark_consumed, pending_lines
+from sync_api.deserializer.parking import held_records, park, park_late
 from sync_api.deserializer.report import ConsumeReport, DeviceReport, sentence_of
 from sync_api.deserializer.retry import open_units, retry_device
-from sync_api.deserializer.settle import settle, work_of
+from sync_api.deserializer.settle import work_of
 from sync_api.deserializer.unsealing import unseal
 from sync_api.exceptions import DeviceNotRegistered
 from sync_api.models import IncomingBatch, IncomingEpoch
@@ -114,7 +118,8 @@ def consume_batch(
     """Apply one batch, or its units up to `until`; the number of lines. Call inside the device's claim."""
     now = timezone.now()
     epoch = batch.epoch
-    report.add(open_epoch(alias, device, epoch, committed_by=committed_by, now=now))
+    if not batch.is_late:
+        report.add(open_epoch(alias, device, epoch, committed_by=committed_by, now=now))
     is_last = until is not None and until[:2] == (epoch.ordinal, batch.number)
     sequence = until.sequence if until is not None and is_last else None
     ready = ahead.take(batch) if until is None else None
@@ -123,16 +128,11 @@ def consume_batch(
     lines = pending_lines(alias, batch.pk, until=sequence) if ready is None else ready.lines
     if until is None:
         ahead.look(batch)
-    work = work_of(alias, device, batch, committed_by=committed_by)
-    changing, marks = without_marks(lines)
-    held = held_records(alias, batch, (work.era, *work.earlier))
-    settled = settle(work, changing, held, None if ready is None else ready.decoded)
-    park(alias, device, batch, settled.waiting, settled.units, now=now)
-    for mark in marks:
-        ended = end_era(work, batch, mark, now=now)
-        park(alias, device, batch, ended.waiting, ended.units, now=now)
-        report.parked += len(ended.waiting)
-        report.add(ended.changes)
+    if batch.is_late:
+        report.parked += park_late(alias, device, batch, lines, now=now)
+    else:
+        decoded = None if ready is None else ready.decoded
+        apply_lines(alias, device, batch, lines, decoded, report, committed_by=committed_by, now=now)
     mark_consumed(alias, batch.pk, now=now, until=sequence)
     if sequence is None or batch.first_sequence + batch.lines - 1 <= sequence:
         IncomingBatch.objects.using(alias).filter(pk=batch.pk).update(
@@ -141,9 +141,33 @@ def consume_batch(
         IncomingEpoch.objects.using(alias).filter(pk=epoch.pk).update(consumed_number=batch.number)
         report.batches += 1
     report.transactions += len(lines)
+    return len(lines)
+
+
+def apply_lines(
+    alias: str,
+    device: Device,
+    batch: IncomingBatch,
+    lines: list[Line],
+    decoded: Decoded | None,
+    report: DeviceReport,
+    *,
+    committed_by: str,
+    now: datetime,
+) -> None:
+    """Apply the units that can be applied and set the others aside. Call inside the device's claim."""
+    work = work_of(alias, device, batch, committed_by=committed_by)
+    changing, marks = without_marks(lines)
+    settled = settle_carefully(work, changing, held_records(alias, batch, (work.era, *work.earlier)), decoded)
+    park(alias, device, batch, settled.waiting, settled.units, now=now)
+    mark_erased(alias, batch, changing)
     report.parked += len(settled.waiting)
     report.add(settled.changes)
-    return len(lines)
+    for mark in marks:
+        ended = end_era(work, batch, mark, now=now)
+        park(alias, device, batch, ended.waiting, ended.units, now=now)
+        report.parked += len(ended.waiting)
+        report.add(ended.changes)
 
 
 def is_beyond(until: Bound | None, batch: IncomingBatch) -> bool:

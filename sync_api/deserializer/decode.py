@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from django.apps import apps
-from django.db import connections, models
-from semantic_version import Version
+from django.db import DatabaseError, connections, models
 
 from audit.engine import Change, Stamp
 from audit.exceptions import NotMirrored
@@ -23,6 +23,9 @@ from sync_api.deserializer.columns import Column, Decode, decode, decoder_for
 from sync_api.deserializer.lines import Line
 from sync_api.deserializer.troubles import Trouble
 from sync_api.deserializer.unsealing import sealed_troubles
+from sync_api.schema.versions import too_old
+
+logger = logging.getLogger(__name__)
 
 DECODERS_MAX = 4_096
 
@@ -62,8 +65,7 @@ class Decoded(NamedTuple):
 def decode_lines(alias: str, header: dict[str, Any], lines: Sequence[Line]) -> Decoded:
     """Decode the lines of a batch with this header for database `alias`. Reads and writes nothing."""
     decoders = [
-        model_decoder(alias, header["storage"], header["app"], orjson.dumps(description))
-        for description in header["models"]
+        decoder_or_failure(alias, header["storage"], header["app"], description) for description in header["models"]
     ]
     sealed = sealed_troubles(alias, header, lines)
     decoded = Decoded([None] * len(lines), dict(sealed), decoders)
@@ -75,6 +77,19 @@ def decode_lines(alias: str, header: dict[str, Any], lines: Sequence[Line]) -> D
             numbers = [number for number in numbers if number not in sealed]
         decode_group(decoded, decoders[model_index], action, lines, numbers)
     return decoded
+
+
+def decoder_or_failure(alias: str, storage: str, app: str, description: dict[str, Any]) -> ModelDecoder:
+    """The model's decoder; one with a trouble where making it fails (the study's own class is asked): the units of
+    other models go on."""
+    try:
+        return model_decoder(alias, storage, app, orjson.dumps(description))
+    except DatabaseError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        logger.error("a model's decoder cannot be made", extra={"model": description["label"], "kind": kind})
+        return ModelDecoder(description["label"], 0, (), troubles.failed_model(description["label"], kind))
 
 
 def decode_group(
@@ -130,13 +145,25 @@ def parse(
     good: list[int] = []
     rows = []
     for number in numbers:
-        row = parse_one(lines[number].payload)
+        line = lines[number]
+        row = parse_one(line.payload) if line.payload is not None else erased_row(decoder, line.tx_pk)
         if isinstance(row, list) and len(row) == width:
             good.append(number)
             rows.append(row)
         else:
             decoded.troubles[number] = troubles.wrong_payload(decoder.label, lines[number].tx_pk)
     return good, rows
+
+
+def erased_row(decoder: ModelDecoder, key: str) -> list[Any]:
+    """The row of an erased line: its key, and nothing else."""
+    row: list[Any] = [None] * decoder.width
+    field = decoder.fields[decoder.key]
+    assert field.place is not None, "a decoder without trouble knows its key"
+    assert decoder.table is not None, "asked for a table that is known"
+    is_number = isinstance(mirror_field(decoder.table, field.field), models.IntegerField)
+    row[field.place] = int(key) if is_number else key
+    return row
 
 
 def parse_one(payload: str | None) -> Any:
@@ -215,12 +242,5 @@ def mirror_field(table: MirrorTable, name: str) -> models.Field[Any, Any]:
 
 def version_trouble(table: MirrorTable, app_version: str) -> Trouble | None:
     """`min_client_version` on the source model: older devices' units wait."""
-    wanted = getattr(table.source, "min_client_version", None)
-    if wanted is None:
-        return None
-    try:
-        if Version.coerce(app_version) >= Version.coerce(str(wanted)):
-            return None
-    except ValueError:
-        pass  # a version that is none is older than any
-    return troubles.client_too_old(table.label, app_version, str(wanted))
+    wanted = too_old(app_version, table.source)
+    return None if wanted is None else troubles.client_too_old(table.label, app_version, wanted)

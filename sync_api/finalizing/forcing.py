@@ -17,6 +17,7 @@ from sync_api.conf import alias_settings
 from sync_api.exceptions import DeviceNotRegistered, ForceReasonMissing
 from sync_api.models import IncomingBatch, IncomingEpoch, IncomingEra, IncomingTransaction
 from sync_api.transactions import immediate
+from sync_api.uploads.opening import roll_back_open
 from sync_api.wire.marks import MARK, MARK_LABEL
 
 
@@ -34,7 +35,8 @@ def force_finalize(alias: str, name: str, *, reason: str, by: str = "") -> Force
 
     What still arrives of the device's present era, and what is parked of it, lands in the preserved era. The device's
     own next era begins NOW again. Opens its own transaction; waits for a consumer that is at the device. Done again,
-    it preserves what came since. DeviceNotRegistered, ForceReasonMissing.
+    it preserves what came since. An upload that the device has open is rolled back first: its rows were compared with
+    records that now leave. DeviceNotRegistered, ForceReasonMissing.
     """
     if not reason.strip():
         raise ForceReasonMissing(device=name)
@@ -43,6 +45,7 @@ def force_finalize(alias: str, name: str, *, reason: str, by: str = "") -> Force
         if device is None:
             raise DeviceNotRegistered(device=name, alias=alias)
         by = by or alias_settings(alias).device
+        roll_back_open(alias, device, why="the server preserved the device's records meanwhile")
         era = from_microseconds(next_moment(alias)).isoformat()
         changes = preserve_device(alias, device, era, by, True)
         close(alias, device, era, reason=reason.strip(), by=by, count=sum(change.preserved for change in changes))

@@ -12,13 +12,16 @@ from django.db import connections
 
 from audit.copying import blocks
 from sync_api.conf import alias_settings
+from sync_api.erasing.orders import proven_lines
 from sync_api.exceptions import MalformedEnvelope
 from sync_api.models import IncomingTransaction
 from sync_api.recipients.own import own_private_keys
+from sync_api.wire.erasing import ErasedLines
 from sync_api.wire.header import Header
 from sync_api.wire.lines import BASELINE, PART, read_lines
 from sync_api.wire.opening import opened_lines
 from sync_api.wire.plain_lines import Line
+from sync_api.wire.sealed_payloads import SEALED_KEY
 
 CHUNK = 5_000
 COLUMNS = (
@@ -28,30 +31,41 @@ COLUMNS = (
 MARKS = ("is_consumed", "is_ignored", "is_error")
 
 
-def insert_lines(alias: str, batch_id: int, header: Header, lines: Sequence[bytes], effective: int) -> int:
+def insert_lines(
+    alias: str, batch_id: int, header: Header, lines: Sequence[bytes], effective: int, *, hash_hex: str
+) -> int:
     """Check and store all lines; returns the effective time of the last unit, in microseconds.
 
     `effective` is that of the unit before the batch. Payloads that are sealed to this installation are stored as if
-    they had never been; what was sealed to others is stored as it came. Call inside a transaction: MalformedEnvelope
-    may be raised after some lines are stored.
+    they had never been; what was sealed to others is stored as it came,
+    what was erased without a payload. Call inside a transaction: MalformedEnvelope may be raised after some lines are
+    stored.
     """
     if header.sealed:
         lines = opened_lines(header, lines, own_private_keys(alias_settings(alias).device))
     rows = EffectiveRows(batch_id, header, effective)
-    stream = rows.over(read_lines(header, lines))
+    erased = erased_lines(alias, header, lines, hash_hex)
+    stream = rows.over(read_lines(header, lines, erased))
     if connections[alias].vendor == "postgresql":
         copy_rows(alias, stream)
     else:
         insert_rows(alias, stream)
+    if any(line.key == SEALED_KEY for line in erased.values()):  # nobody here will ever know which record it was
+        unknown = IncomingTransaction.objects.using(alias).filter(batch=batch_id, payload=None, tx_pk=SEALED_KEY)
+        unknown.update(is_ignored=True)
     if rows.effective != header.time:
         raise MalformedEnvelope(what="the header's time is not that of its last unit")
     return rows.effective
 
 
-def check_lines(header: Header, lines: Sequence[bytes]) -> None:
+def check_lines(alias: str, header: Header, lines: Sequence[bytes], *, hash_hex: str) -> None:
     """Check all lines and store nothing. MalformedEnvelope says what is wrong."""
-    for _ in read_lines(header, lines):
+    for _ in read_lines(header, lines, erased_lines(alias, header, lines, hash_hex)):
         pass
+
+
+def erased_lines(alias: str, header: Header, lines: Sequence[bytes], hash_hex: str) -> ErasedLines:
+    return proven_lines(alias, lines, device=header.device, epoch=header.epoch, number=header.number, hash_hex=hash_hex)
 
 
 class EffectiveRows:

@@ -14,7 +14,9 @@ from sync_api.wire.format import Envelope
 from sync_api.wire.header import Header
 
 
-def new_batch(alias: str, delivery: Delivery, epoch: IncomingEpoch, state: str) -> IncomingBatch:
+def new_batch(
+    alias: str, delivery: Delivery, epoch: IncomingEpoch, state: str, *, is_late: bool = False
+) -> IncomingBatch:
     """Store the envelope's bytes as they came."""
     header = delivery.header
     is_postgres = connections[alias].vendor == "postgresql"
@@ -30,6 +32,7 @@ def new_batch(alias: str, delivery: Delivery, epoch: IncomingEpoch, state: str) 
         lines=header.count,
         first_sequence=header.first,
         received_from=delivery.handed_over_by,
+        is_late=is_late,
     )
     if is_postgres:
         store_bytes(alias, batch.pk, delivery.content)
@@ -51,7 +54,7 @@ def store_bytes(alias: str, batch_id: int, content: bytes) -> None:
 
 def hold(alias: str, epoch: IncomingEpoch, batch: IncomingBatch, header: Header, envelope: Envelope) -> None:
     """Store the lines and move the epoch's head to this batch."""
-    effective = insert_lines(alias, batch.pk, header, envelope.lines, header.effective)
+    effective = insert_lines(alias, batch.pk, header, envelope.lines, header.effective, hash_hex=batch.hash)
     epoch.head_number, epoch.head_hash = batch.number, batch.hash
     epoch.sequence = header.first + header.count - 1
     epoch.effective_at = from_microseconds(effective)

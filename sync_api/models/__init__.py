@@ -1,5 +1,6 @@
 """The tables in which the stations meet, in the order of the data's way."""
 
+from sync_api.models.access import AccessKey, SingleRecordUser
 from sync_api.models.carried import Bundle, CarriedBatch
 from sync_api.models.enrolment import DeviceCredential, EnrolmentCode
 from sync_api.models.finalizing import Finalization, IncomingEra
@@ -8,9 +9,11 @@ from sync_api.models.local import CaptureSchema, LocalDevice
 from sync_api.models.outgoing import OutgoingBatch, OutgoingTransaction
 from sync_api.models.parked import ParkedRecord, ParkedUnit
 from sync_api.models.targets import PushTarget
-from sync_api.models.trust import Recipient, Statement, TrustedServer, Visit
+from sync_api.models.trust import Recipient, Statement, TrustedServer, UsedNonce, Visit
+from sync_api.models.uploads import Upload, UploadedOffset, UploadStep
 
 __all__ = [
+    "AccessKey",
     "Alarm",
     "Bundle",
     "CaptureSchema",
@@ -29,7 +32,12 @@ __all__ = [
     "ParkedUnit",
     "PushTarget",
     "Recipient",
+    "SingleRecordUser",
     "Statement",
     "TrustedServer",
+    "Upload",
+    "UploadStep",
+    "UploadedOffset",
+    "UsedNonce",
     "Visit",
 ]

@@ -34,6 +34,14 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
         return {"type": "http", "scheme": "bearer"}
 
 
+class UserScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "sync_api.rest.people.UserAuthentication"
+    name = "user"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "basic"}
+
+
 def only_own_views(endpoints: list[Any]) -> list[Any]:
     """In a project with other REST views, describe only those of this package."""
     return [endpoint for endpoint in endpoints if issubclass(getattr(endpoint[3], "cls", object), SyncView)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -16,7 +17,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from sync_api.exceptions import SyncError
+from sync_api.exceptions import RecordsRefused, SyncError, TooManyTries
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Problem(NamedTuple):
 
 RESEND = "Send the stored batch again, unchanged."
 ENROL_AGAIN = "Run `add_device` on the server and `enrol` on the device with the new code."
+READ_TABLES = "Compare the tables and columns with the server's data dictionary."
 READ_SCHEMA = "Compare the request with /api/v1/schema/."
 
 PROBLEMS: dict[str, Problem] = {
@@ -73,6 +75,7 @@ PROBLEMS: dict[str, Problem] = {
     "certificate_revoked": Problem(403, "The certificate has been revoked", "Ask the server's operator."),
     "device_name_taken": Problem(409, "Another device has this name", "Give one of them another name."),
     "visit_refused": Problem(403, "The visit was refused", "Ask for a new nonce and sign it."),
+    "too_many_visits": Problem(429, "Too many visits of one device", "Use the pass of the last visit, or wait."),
     "too_many_statements": Problem(400, "Not a list of statements that is taken", "Send them in several requests."),
     "not_enrolled": Problem(409, "This installation is not enrolled itself", "Run `enrol` on it."),
     # middlemen
@@ -83,11 +86,42 @@ PROBLEMS: dict[str, Problem] = {
     "visitor_refused": Problem(403, "Only middlemen and servers fetch batches", "Enrol it with --role relay."),
     "batch_not_here": Problem(404, "The batch is not stored here", "Ask for the list again."),
     # enrolment
+    # people, their devices and uploads
+    "credentials_refused": Problem(401, "No such user and password", "Send both as HTTP Basic."),
+    "device_not_registered": Problem(404, "The device is not registered", "Register it: POST /api/v1/devices/."),
+    "device_of_another_group": Problem(409, "Another group's device has this name", "Give the device another name."),
+    "device_name_invalid": Problem(400, "Not a device's name", "1 to 64 letters, digits, dots, hyphens, underscores."),
+    "group_unclear": Problem(400, "For which group the device is, is not clear", "Name one of the user's groups."),
+    "client_too_old": Problem(409, "The client is too old for this table", "Upgrade the client."),
+    "access_key_refused": Problem(403, "The access key is not valid", "Ask the study for a new one."),
+    "records_refused": Problem(409, "The server refuses records", "Correct the records in `refusals`; upload again."),
+    "records_not_yours": Problem(403, "Records belong to someone else", "Upload only your own record's data."),
     "code_mistyped": Problem(400, "The code was mistyped", "Read the code again, word by word."),
     "code_refused": Problem(403, "The code is not valid", "Ask the operator for a new code."),
     "proof_invalid": Problem(400, "The request is not signed with its key", "Run `enrol` again on the device."),
     "key_taken": Problem(409, "The key cannot be used", "Run `enrol` again with --new-key."),
     "device_name_differs": Problem(409, "The code is for another device", "Set SYNC_DEVICE to the code's device."),
+    # uploads of tables
+    "upload_refused": Problem(400, "The upload was refused", READ_TABLES),
+    "upload_unknown": Problem(404, "There is no such upload", "Start a new upload."),
+    "upload_not_open": Problem(409, "The upload has ended", "Start a new upload."),
+    "upload_incomplete": Problem(409, "Records were asked for and not sent", "Send them, then end the upload."),
+    "upload_too_large": Problem(413, "The upload is too large", "Upload less, or raise the named limit."),
+    "idempotency_key_reused": Problem(409, "The key was used for another request", "Give each request its own key."),
+    "idempotency_key_invalid": Problem(400, "This is no idempotency key", "Use a UUID."),
+    "device_sends_log": Problem(409, "The device delivers a log", "Preserve its records, then run `device_kind`."),
+    "device_uploads_states": Problem(409, "The device uploads tables", "Preserve its records, then run `device_kind`."),
+    "device_kind_fixed": Problem(409, "The device's kind is fixed now", "Preserve its records first."),
+    "table_unknown": Problem(400, "The table takes no uploads", READ_TABLES),
+    "table_twice": Problem(400, "A table is named twice", "Send each table once."),
+    "field_unknown": Problem(400, "The table has no such column", READ_TABLES),
+    "field_reserved": Problem(400, "The column is the server's", "Leave it out."),
+    "field_twice": Problem(400, "A column is given twice", "Give each column once."),
+    "value_wrong": Problem(400, "A value does not fit its column", READ_TABLES),
+    "rows_invalid": Problem(400, "The rows cannot be read", READ_SCHEMA),
+    "client_key_missing": Problem(400, "A row has no key", "Send each row with its key."),
+    "client_key_twice": Problem(400, "Two rows have the same key", "Send each record once."),
+    "rows_not_storable": Problem(400, "The database cannot hold the rows", "Tell the server's operator."),
 }
 SYNC_ERROR = Problem(400, "The request was refused", "Read `detail`.")
 
@@ -132,7 +166,11 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
 
 def _sync_problem(error: SyncError) -> Response:
     expected = getattr(error, "expected", None)
-    facts = {} if expected is None else {"expected": expected}
+    facts: dict[str, Any] = {} if expected is None else {"expected": expected}
+    if isinstance(error, RecordsRefused):
+        facts["refusals"] = [asdict(one) for one in error.refusals[: error.SHOWN]]
+    if isinstance(error, TooManyTries):
+        return problem_response(error.code, str(error), headers={"Retry-After": str(error.wait)})
     return problem_response(error.code, str(error), **facts)
 
 

@@ -16,6 +16,7 @@ import orjson
 
 from sync_api.exceptions import ErasedLineUnproven, MalformedEnvelope
 from sync_api.wire.chain import ERASED_MARK
+from sync_api.wire.erasing import ErasedLines
 from sync_api.wire.header import TIME_MAX, TIME_MIN, Header
 from sync_api.wire.marks import MARK, MARK_LABEL
 from sync_api.wire.plain_lines import NUL_ESCAPE, OFFSET_MINUTES_MAX, Line, plain_lines
@@ -29,23 +30,27 @@ PART = 1_000
 """Lines that are looked at together: the database takes them in while the next are read."""
 
 
+NOTHING_ERASED: ErasedLines = {}
+
+
 def quoted(text: str | None) -> str:
     """JSON of a text that stands before the payload."""
     return "null" if text is None else orjson.dumps(text).decode().replace("[", "\\u005b")
 
 
-def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
+def read_lines(header: Header, lines: Sequence[bytes], erased: ErasedLines = NOTHING_ERASED) -> Iterator[Line]:
     """The lines, checked: types, units that rise by one, a value for every field of the model.
 
-    MalformedEnvelope names the line, ErasedLineUnproven one that is replaced by its hash. Field values are not
-    looked at: that is the consumer's work. Of the lines before a wrong one, some may be given first.
+    MalformedEnvelope names the line, ErasedLineUnproven one that is replaced by its hash and not among `erased`, which
+    orders prove. Field values are not looked at: that is the consumer's work. Of the lines before a wrong one, some may
+    be given first.
     """
     last = -1
     for start in range(0, len(lines), PART):
         part = lines[start : start + PART]
         read = plain_lines(header, part, last)
         if read is None:
-            for line in one_by_one(header, part, start, last):
+            for line in one_by_one(header, part, erased, start, last):
                 last = line.unit
                 yield line
         else:
@@ -55,7 +60,7 @@ def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
         raise MalformedEnvelope(what="the number of units is not the header's")
 
 
-def one_by_one(header: Header, lines: Sequence[bytes], before: int, last: int) -> Iterator[Line]:
+def one_by_one(header: Header, lines: Sequence[bytes], erased: ErasedLines, before: int, last: int) -> Iterator[Line]:
     """Lines after `before` others, the last of unit `last`. The checks stand in one expression; what exactly was wrong
     is found out afterwards."""
     widths = [len(model["fields"]) for model in header.models]
@@ -65,6 +70,11 @@ def one_by_one(header: Header, lines: Sequence[bytes], before: int, last: int) -
     earliest, latest = TIME_MIN - header.time, TIME_MAX - header.time
     known: tuple[Any, Any, Any] = (None, None, None)
     for number, raw in enumerate(lines, before + 1):
+        if raw[:1] == ERASED_MARK:
+            line = erased_line(header, erased, number, last)
+            last = line.unit
+            yield line
+            continue
         values = split(number, raw)
         unit, model, action, dt, offset, user, reason, previous, payload, *more = values
         producer = more[0] if more else 0
@@ -118,7 +128,6 @@ def sealed_line(header: Header, values: list[Any], last: int) -> Line | None:
         and BASE64.fullmatch(payload) is not None
         and reason is None
         and previous is None
-        and action != MARK
         and any(model in group["models"] for group in header.sealed)
     )
     is_sound = (
@@ -141,10 +150,19 @@ def sealed_line(header: Header, values: list[Any], last: int) -> Line | None:
     return Line(unit, model, action, moment, offset, shown(user), None, None, text, SEALED_KEY, producer)
 
 
+def erased_line(header: Header, erased: ErasedLines, number: int, last: int) -> Line:
+    """An erased line as its order tells it. ErasedLineUnproven without one, or with one that does not fit the batch."""
+    told = erased.get(number - 1)
+    if told is None or not (
+        last <= told.unit <= last + 1 and told.model < len(header.models) and told.producer < len(header.producers)
+    ):
+        raise ErasedLineUnproven(line=number)
+    facts = (told.unit, told.model, told.action, told.captured_at, told.utc_offset, told.user, told.reason)
+    return Line(*facts, told.previous_key, None, told.key, told.producer)
+
+
 def split(number: int, raw: bytes) -> list[Any]:
     """The nine or ten values of a line."""
-    if raw[:1] == ERASED_MARK:
-        raise ErasedLineUnproven(line=number)
     try:
         values = orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -30,6 +30,7 @@ class Line(NamedTuple):
     """A checked line. `payload` is raw JSON text, `key` the value of the model's key in it.
 
     Of a line that is sealed and not opened, `payload` is a JSON text (the ciphertext) and `key` is SEALED_KEY.
+    An erased line has no payload; the rest is as the order that proves it says.
     """
 
     unit: int
@@ -40,7 +41,7 @@ class Line(NamedTuple):
     user: str | None
     reason: str | None
     previous_key: str | None
-    payload: str
+    payload: str | None
     key: str | int
     producer: int
 

@@ -32,7 +32,10 @@ class Road(httpx.BaseTransport):
             request.url.raw_path.decode(),
             request.read(),
             content_type=request.headers.get("content-type", ""),
-            headers={name: request.headers.get(name, "") for name in ("Authorization", "X-Sync-Heartbeat")},
+            headers={
+                name: request.headers.get(name, "")
+                for name in ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients", "Idempotency-Key")
+            },
         )
         if threading.current_thread() is not threading.main_thread():
             connections.close_all()  # of this thread alone: nobody else will

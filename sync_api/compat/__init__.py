@@ -1,0 +1,1 @@
+"""The wires of the seeds: thin adapters, each at an address of its own."""

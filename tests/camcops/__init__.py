@@ -1,0 +1,1 @@
+"""The seed's tables, for state-based uploads."""
