@@ -149,6 +149,20 @@ def group_for(alias: str, user: Any, named: str, device: Device | None) -> Group
     raise GroupUnclear(groups=[one.name for one in groups])
 
 
+def give_to_group(alias: str, name: str, group: str) -> bool:
+    """Let a group have a device, whichever had it; whether that is new. Opens its own transaction. For operators.
+
+    Who may no longer upload for it cannot go on with an upload that is open either. Raises UploadDeviceUnknown or GroupUnclear.
+    """
+    with immediate(alias):
+        device = find_device(alias, name)
+        chosen = Group.objects.using(alias).filter(name=group).first()
+        if chosen is None:
+            raise GroupUnclear(groups=list(Group.objects.using(alias).values_list("name", flat=True)))
+        Device.objects.using(alias).filter(pk=device.pk).update(group=chosen)
+    return device.group_id != chosen.pk
+
+
 def check_may_upload(alias: str, user: Any, device: Device) -> Uploader:
     """Who uploads. Raises NotPermitted or UploadDeviceRevoked. Reads only; asked again by every operation.
 
