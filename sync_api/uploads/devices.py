@@ -152,7 +152,8 @@ def group_for(alias: str, user: Any, named: str, device: Device | None) -> Group
 def give_to_group(alias: str, name: str, group: str) -> bool:
     """Let a group have a device, whichever had it; whether that is new. Opens its own transaction. For operators.
 
-    Who may no longer upload for it cannot go on with an upload that is open either. Raises UploadDeviceUnknown or GroupUnclear.
+    Who may no longer upload for it cannot go on with an upload that is open either. Raises UploadDeviceUnknown or
+    GroupUnclear.
     """
     with immediate(alias):
         device = find_device(alias, name)
