@@ -52,5 +52,5 @@ def reads_its_own_body(request: HttpRequest) -> bool:
     try:
         view = resolve(request.path_info, getattr(request, "urlconf", None)).func
     except Resolver404:
-        return True
+        return False
     return bool(getattr(view, "reads_own_body", False))
