@@ -37,6 +37,9 @@ from sync_api.models import (
     SingleRecordUser,
     Statement,
     TrustedServer,
+    Upload,
+    UploadedOffset,
+    UploadStep,
     Visit,
 )
 from syncserver.study.models import Site
@@ -103,6 +106,9 @@ def rows() -> Laptop:
     SingleRecordUser.objects.create(
         user=User.objects.create_user("phone-record-1"), device=laptop.device, access_key=key
     )
+    upload = Upload.objects.create(device=laptop.device, user="ann")
+    UploadStep.objects.create(upload=upload, operation="upload_table", request_hash="a" * 64, content=b"{}")
+    UploadedOffset.objects.create(upload=upload, table="study.site", field="at", utc_offset=60, versions=[1])
     return laptop
 
 
