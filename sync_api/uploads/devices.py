@@ -6,11 +6,13 @@ Permissions are read from the database that is served.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.db.models import Q
 from django.utils import timezone
 
@@ -30,6 +32,7 @@ from sync_api.schema.versions import too_old
 from sync_api.transactions import immediate
 from sync_api.uploads.kinds import change_kind
 
+Made = TypeVar("Made")
 REGISTER = "register_devices"
 UPLOAD = "upload_records"
 WORDS = {REGISTER: "register devices", UPLOAD: "upload for this device"}
@@ -94,6 +97,18 @@ def register_device(
         device_name_validator(name)
     except ValidationError as error:
         raise DeviceNameInvalid(name=name) from error
+    return twice_if_raced(lambda: registered(alias, user, name, friendly_name, group, app_version))
+
+
+def twice_if_raced(act: Callable[[], Made]) -> Made:
+    """Do it again when another request made the same device or user in between: now it is there to be met."""
+    try:
+        return act()
+    except IntegrityError:
+        return act()
+
+
+def registered(alias: str, user: Any, name: str, friendly_name: str, group: str, app_version: str) -> Device:
     with immediate(alias):
         device = Device.objects.using(alias).select_for_update(of=("self",)).filter(name=name).first()
         if device is not None and device.revoked_at is not None:
