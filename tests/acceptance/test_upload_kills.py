@@ -36,7 +36,7 @@ def test_a_kill_around_the_commit_of_a_move_loses_nothing_and_repeats_nothing(
             tablet.one_step(ROWS, preserving=True, key="move-1")
         assert "SIGKILL" in (central.folder / "web.log").read_text()
         web.kill()
-        web = start_web(central, port=web.port)
+        web = start_web(central)
         with client(web.url) as tablet:
             told = tablet.one_step(ROWS, preserving=True, key="move-1")
             assert told["tables"] == {"patient": {"added": 30, "preserved": 30}}

@@ -13,6 +13,7 @@ from audit.mirror.tables import table_for
 from audit.models import Device
 from sync_api.finalizing.forcing import force_finalize
 from sync_api.uploads import operations
+from tests.integration.uploads.indexing import check_record_index
 from tests.integration.uploads.scripts import BY_RECORD, TABLES, Counts, changes_only
 
 numbers = itertools.count(1)
@@ -49,6 +50,7 @@ class Uploads:
         return mirror(table).objects.using(self.alias).for_device(self.device).order_by("mirror_pk")
 
     def standing(self) -> dict[str, tuple[int, int]]:
+        check_record_index(self.alias)
         found = {}
         for table in TABLES:
             eras = list(self.versions(table).current().values_list("mirror_era", flat=True))

@@ -17,6 +17,7 @@ from sync_api.models import Upload, UploadStep
 from sync_api.uploads import operations
 from tests.integration.uploads import rules
 from tests.integration.uploads.driving import Uploads, new_user
+from tests.integration.uploads.indexing import check_record_index
 from tests.integration.uploads.rules import Content, Said
 
 pytestmark = pytest.mark.django_db(databases=["server", "server_pg"])
@@ -144,6 +145,7 @@ class Played(Uploads):
                     self.do("upload_record", upload, table=table, row=row)
 
     def check(self) -> None:
+        check_record_index(self.alias)
         versions = {table: list(self.versions(table)) for table in TABLES}
         moments = dict.fromkeys(sorted({v.mirror_era for rows in versions.values() for v in rows} - {"NOW"}))
         eras = {"NOW": "NOW"} | {era: number for number, era in enumerate(moments, 1)}
