@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -86,22 +86,22 @@ def user_named(alias: str, name: str) -> Any:
 class limited_tries:  # noqa: N801 (a context manager, read as a verb)
     """Inside, errors of the class `counted` count as wrong tries from this address; too many raise TooManyTries.
 
-    Kept in Django's cache, per minute. The clock is the machine's own: it only limits.
+    Kept in Django's cache, for a minute from the first.
     """
 
     def __init__(self, what: str, address: str, setting: str, *, counted: type[Exception]) -> None:
         self.setting = setting
         self.counted = counted
-        minute = int(time.time() // TRIES_SECONDS)
-        self.key = f"sync_tries:{what}:{hashlib.sha256(address.encode()).hexdigest()[:32]}:{minute}"
+        self.key = f"sync_tries:{what}:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
 
     def __enter__(self) -> None:
         if int(cache.get(self.key, 0)) >= conf.limit(self.setting):
             raise TooManyTries(seconds=TRIES_SECONDS)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is not None and issubclass(kind, self.counted):
-            cache.add(self.key, 0, TRIES_SECONDS * 2)
+        if kind is None or not issubclass(kind, self.counted) or cache.add(self.key, 1, TRIES_SECONDS):
+            return
+        with suppress(ValueError):  # it has run out just now
             cache.incr(self.key)
 
 

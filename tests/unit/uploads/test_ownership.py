@@ -95,7 +95,7 @@ def test_a_long_chain_takes_linear_time() -> None:
     held += [Version(Node(ProgressNote, key), columns | {"patient": 1}) for key in range(count)]
     began = time.perf_counter()
     assert len(belonging(tree(), IDENTITY, held)) == count + 1
-    assert time.perf_counter() - began < 5.0
+    assert time.perf_counter() - began < 20.0
 
 
 def test_what_no_foreign_key_leads_to_is_outside_the_tree() -> None:
