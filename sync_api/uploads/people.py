@@ -11,6 +11,7 @@ import json
 import time
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core import signing
@@ -61,6 +62,17 @@ def checked(alias: str, name: str, password: str) -> Any:
 def proof_of(user: Any) -> str:
     """Another one when the user's password is another."""
     return f"{user.pk}:{user.get_session_auth_hash()[:32]}"
+
+
+def address_of(request: Any) -> str:
+    """Where a request came from. X-Forwarded-For counts only where REST_FRAMEWORK["NUM_PROXIES"] says who wrote it."""
+    remote = str(request.META.get("REMOTE_ADDR", ""))
+    proxies: int | None = getattr(settings, "REST_FRAMEWORK", {}).get("NUM_PROXIES")
+    header = str(request.META.get("HTTP_X_FORWARDED_FOR", ""))
+    forwarded = [one.strip() for one in header.split(",") if one.strip()]
+    if not proxies or not forwarded:
+        return remote
+    return forwarded[-min(proxies, len(forwarded))]
 
 
 def user_named(alias: str, name: str) -> Any:
