@@ -8,6 +8,7 @@ class AuditConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from audit.checks import check_mirror_names
+        from audit.checks import check_index_fields, check_mirror_names
 
         register(check_mirror_names)
+        register(check_index_fields)

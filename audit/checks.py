@@ -6,6 +6,8 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error
 
+from audit.exceptions import NotIndexable
+from audit.index.registry import registrations
 from audit.mirror.build import name_collisions
 
 
@@ -20,3 +22,12 @@ def check_mirror_names(**_: Any) -> list[CheckMessage]:
         )
         for label, names in sorted(name_collisions.items())
     ]
+
+
+def check_index_fields(**_: Any) -> list[CheckMessage]:
+    """audit.E002: a model is indexed by something that is no field of it."""
+    try:
+        registrations()
+    except NotIndexable as error:
+        return [Error(str(error), hint="Mend the model's `indexed`, or its register() call.", id="audit.E002")]
+    return []

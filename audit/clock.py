@@ -26,6 +26,13 @@ def next_moment(alias: str) -> int:
     return row
 
 
+def hold_clock(alias: str) -> None:
+    """Keep every commit of the mirror waiting until the transaction ends. Call inside one; SQLite's lock is enough."""
+    if connections[alias].vendor != "sqlite":
+        CommitClock.objects.using(alias).bulk_create([CommitClock()], ignore_conflicts=True)
+        CommitClock.objects.using(alias).select_for_update().get(pk=1)
+
+
 def promise(alias: str, moment: datetime) -> None:
     """See to it that nothing is committed at or before `moment` from now on.
 

@@ -67,12 +67,12 @@ class FutureMoment(AuditError):
 
 
 class ReasonRequired(AuditError):
-    """A correction without a reason."""
+    """A correction or an erasure without a reason."""
 
     code = "reason_required"
 
-    def __init__(self, *, label: str) -> None:
-        super().__init__(f"A correction of {label} needs a reason. Give reason='why it is changed'.")
+    def __init__(self, *, label: str, what: str = "A correction") -> None:
+        super().__init__(f"{what} of {label} needs a reason. Give reason='why it is changed'.")
 
 
 class UnknownField(AuditError):
@@ -136,3 +136,49 @@ class NothingToCorrect(AuditError):
 
     def __init__(self, *, label: str) -> None:
         super().__init__(f"The {label} already has these values, so nothing was written. Give the values to change.")
+
+
+class NotIndexable(AuditError):
+    """A model's `indexed` names a field that it does not have, or a parent without a mirror."""
+
+    code = "not_indexable"
+
+    def __init__(self, *, label: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"{label} cannot be indexed by {name!r}: it is no field of it, or not a foreign key to a mirrored model. "
+            f"Its fields are: {', '.join(known)}."
+        )
+
+
+class RecordUnknown(AuditError):
+    """No version of such a record is in the mirror."""
+
+    code = "record_unknown"
+
+    def __init__(self, *, label: str, device: str, key: object, era: str | None) -> None:
+        where = "" if era is None else f" in era {era}"
+        super().__init__(
+            f"Device '{device}' never delivered a {label} with key {key}{where}. Look for it with the record index."
+        )
+
+
+class NotFinalized(AuditError):
+    """The record is still on its device, which would deliver it again."""
+
+    code = "not_finalized"
+
+    def __init__(self, *, label: str, device: str, key: object) -> None:
+        super().__init__(
+            f"The {label} with key {key} of device '{device}' is not finalized, so only its device may change it. "
+            "Have the device finalize it (`finalize`), or preserve the records of a lost device with `force_finalize`; "
+            "then erase it."
+        )
+
+
+class EraReused(AuditError):
+    """Several finalized records of the device had the key, one after the other."""
+
+    code = "era_reused"
+
+    def __init__(self, *, label: str, key: object, eras: Iterable[str]) -> None:
+        super().__init__(f"Several records {label} had the key {key}. Name the era of one: {', '.join(eras)}.")

@@ -12,6 +12,7 @@ class SyncApiConfig(AppConfig):
         from sync_api.capture import checks, migrations  # noqa: F401  (importing registers the checks)
         from sync_api.capture.connection import prepare_connection
         from sync_api.recipients import checks as sealed_checks  # noqa: F401
+        from sync_api.rest import checks as address_checks  # noqa: F401
 
         connection_created.connect(prepare_connection, dispatch_uid="sync_api.capture")
         pre_migrate.connect(migrations.remove_before, sender=self, dispatch_uid="sync_api.remove_triggers")

@@ -102,6 +102,11 @@ def server_alias() -> str:
     return next(servers, DEFAULT_DB_ALIAS)
 
 
+def addresses() -> list[str]:
+    """`SYNC_ADDRESSES`: host, and port unless it is the scheme's, under which this installation is reached."""
+    return [str(address).lower() for address in getattr(settings, "SYNC_ADDRESSES", [])]
+
+
 def app_version() -> str:
     """The study's own version (`SYNC_APP_VERSION`), told with every batch."""
     here = _AT_WORK.get()
@@ -171,7 +176,11 @@ LIMITS: dict[str, int | float] = {
     "SYNC_VISIT_SECONDS": 900,
     "SYNC_VISITS_PER_DEVICE_MAX": 20,
     "SYNC_NONCE_SECONDS": 120,
+    "SYNC_NONCES_PER_DEVICE_MAX": 60,
     "SYNC_CUSTODY_PER_DEVICE_MAX": 200,
+    "SYNC_CUSTODY_KEPT_MAX": 20_000,
+    # different open alarms of one kind about one device
+    "SYNC_ALARMS_OPEN_MAX": 50,
     # a batch received less than this before a backup's moment may have been committed after it
     "SYNC_DURABLE_MARGIN_SECONDS": 60,
     # payloads sealed to recipients: most recipients of one model

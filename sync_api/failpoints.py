@@ -34,6 +34,8 @@ FAILPOINTS = (
     "upload.before_commit",
     "upload.after_commit",
     "upload.before_answer",
+    "erase.before_commit",
+    "erase.after_commit",
 )
 """Every named failpoint, in the order of the data's way."""
 

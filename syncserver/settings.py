@@ -32,6 +32,7 @@ SYNC_SEALED_MODELS = env.json("SYNC_SEALED_MODELS", default={})
 SYNC_KEY_DIR = env.str("SYNC_KEY_DIR", default=str(WORK_DIR / "keys"))
 SYNC_CONTACT = env.str("SYNC_CONTACT", default="")
 SYNC_ALLOW_HTTP = env.bool("SYNC_ALLOW_HTTP", default=False)
+SYNC_ADDRESSES = env.list("SYNC_ADDRESSES", default=[])
 SYNC_RECONCILE_MODELS = env.list("SYNC_RECONCILE_MODELS", default=[])
 SYNC_INSPECT = env.bool("SYNC_INSPECT", default=False)
 for _name, _default in LIMITS.items():
@@ -88,6 +89,8 @@ TEMPLATES = [
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{WORK_DIR / 'db.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"].setdefault("OPTIONS", {}).update({"transaction_mode": "IMMEDIATE", "timeout": 30})
+else:  # a new connection to PostgreSQL costs a request as much as a thousand rows; it is kept, and looked at before use
+    DATABASES["default"].update({"CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", 600), "CONN_HEALTH_CHECKS": True})
 if env.str("SERVER_DATABASE_URL", default=""):  # the router's way: this process writes to the server's database
     DATABASES["server"] = env.db("SERVER_DATABASE_URL")
     SYNC_DATABASES = {
@@ -130,6 +133,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=None),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "syncserver",

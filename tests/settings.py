@@ -38,6 +38,7 @@ SYNC_DATABASES = {
     "server": {"role": "server", "device": "server-1"},
     "server_pg": {"role": "server", "device": "server-2"},
 }
+ALLOWED_HOSTS = [".test", ".example", ".example.org", "localhost", "127.0.0.1", "10.0.0.1", "x", "a.org"]
 SYNC_KEY_DIR = f"{_folder}/keys"
 STATIC_ROOT = _folder
 MEDIA_ROOT = f"{_folder}/media"

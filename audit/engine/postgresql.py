@@ -10,11 +10,13 @@ from typing import Any
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from audit.copying import blocks
 from audit.engine.changes import Key
-from audit.engine.sqlite import moment_text, quoted
+from audit.engine.sqlite import moment_text
 from audit.engine.stores import RETIRED_COLUMNS
 from audit.fields import to_microseconds
 from audit.mirror.tables import MirrorTable
+from audit.sql import quoted
 
 PLAIN_KEYS = frozenset({"smallint", "integer", "bigint", "uuid"})
 """Types whose keys hold no comma: one text of all of them is bound three times as fast as an array."""
@@ -70,16 +72,16 @@ class PostgresqlStore:
     def among_keys(self, table: MirrorTable, keys: Collection[Key]) -> tuple[str, Any]:
         return f"= ANY(%s::{key_type(table, self.connection)}[])", list(map(str, keys))
 
-    def among_numbers(self, numbers: Collection[int]) -> tuple[str, Any]:
-        return "= ANY(%s::bigint[])", list(numbers)
-
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         """COPY is not among the calls whose errors Django translates by itself."""
         wrap_errors: Any = self.connection.wrap_database_errors
         with self.connection.cursor() as cursor, wrap_errors, cursor.copy(copy_sql(table, columns)) as copy:
-            write_row = copy.write_row
-            for row in rows:
-                write_row(row)
+            for block, part in blocks(rows):
+                if block is not None:
+                    copy.write(block)
+                    continue
+                for row in part:
+                    copy.write_row(row)
 
 
 def key_type(table: MirrorTable, connection: BaseDatabaseWrapper) -> str:
@@ -92,7 +94,8 @@ def key_type(table: MirrorTable, connection: BaseDatabaseWrapper) -> str:
 @cache
 def last_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -> str:
     key, shown = f"m.{quoted(table.key_column)}", shown_key(table, type_of_key)
-    keys = "string_to_array(%s, ',')" if type_of_key in PLAIN_KEYS else "%s"
+    given = "string_to_array(%s, ',')" if type_of_key in PLAIN_KEYS else "%s"
+    keys = f"(SELECT {given}::{type_of_key}[])"  # a value to the planner: it would weigh each of thousands of constants
     values = "".join(f", m.{quoted(column)}" for column in table.db_columns) if with_values else ""
     return (
         f'SELECT {shown}, m."_pk", m."_current", m."_when_added_captured", m."_when_removed_captured"{values}'

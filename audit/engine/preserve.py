@@ -10,12 +10,13 @@ from django.db import connections
 from audit.clock import next_moment
 from audit.engine.changes import Key
 from audit.engine.current import lock_device
-from audit.engine.sqlite import quoted
 from audit.engine.stores import store_for
 from audit.fields import from_microseconds
+from audit.index.keeping import Touched, update_index
 from audit.mirror.columns import NOW
 from audit.mirror.tables import MirrorTable, mirror_tables
 from audit.models import Device, Source, TableChanges
+from audit.sql import among_numbers, quoted
 
 
 def preserve_device(
@@ -42,11 +43,13 @@ def preserve_device(
         return []
     moment = from_microseconds(next_moment(alias))
     changes = []
+    touched = {}
     for table in tables:
         chosen = None if keys is None else keys[table]
         taken = take_era(alias, table, device, era, committed_by, forcibly=forcibly, keys=chosen, later=later)
         pks = taken.versions if device.kind == Device.Kind.STATE else taken.current
         if pks:
+            touched[table] = Touched(changed=pks)
             changes.append(
                 TableChanges(
                     source=source,
@@ -58,6 +61,7 @@ def preserve_device(
                     keys={"preserved": pks},
                 )
             )
+    update_index(alias, device, touched)
     TableChanges.objects.using(alias).bulk_create(changes)
     return changes
 
@@ -100,7 +104,7 @@ def take_era(
         sql += f" AND m.{key} {among}"
         parameters.append(parameter)
     if later:
-        among, parameter = store.among_numbers(later)
+        among, parameter = among_numbers(alias, later)
         sql += (
             f" AND NOT EXISTS (SELECT 1 FROM {name} AS l WHERE l.{key} = m.{key}"
             f' AND l."_device" = m."_device" AND l."_era" = %s AND l."_pk" <= m."_pk" AND l."_source" {among})'

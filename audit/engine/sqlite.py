@@ -14,6 +14,7 @@ from audit.engine.changes import Key
 from audit.engine.stores import RETIRED_COLUMNS
 from audit.fields import to_microseconds
 from audit.mirror.tables import MirrorTable
+from audit.sql import quoted
 
 DAYS_KEPT_MAX = 4_096
 MOMENTS_KEPT_MAX = 64
@@ -83,16 +84,9 @@ class SqliteStore:
     def among_keys(self, table: MirrorTable, keys: Collection[Key]) -> tuple[str, Any]:
         return "IN (SELECT value FROM json_each(%s))", json.dumps(list(keys))
 
-    def among_numbers(self, numbers: Collection[int]) -> tuple[str, Any]:
-        return "IN (SELECT value FROM json_each(%s))", json.dumps(list(numbers))
-
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         with self.connection.cursor() as cursor:
             cursor.executemany(insert_sql(table, columns), rows)  # type: ignore[arg-type]
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 @cache

@@ -13,8 +13,9 @@ from audit.engine.planning import Plan, TablePlan
 from audit.engine.preserve import take_era, written_tables
 from audit.engine.stores import Store, store_for
 from audit.engine.values import same_rows
-from audit.engine.writing import apply, begin, known_until
+from audit.engine.writing import apply, begin, known_until, touched_by
 from audit.fields import from_microseconds
+from audit.index.keeping import Touched, update_index
 from audit.mirror.columns import NOW
 from audit.mirror.tables import MirrorTable
 from audit.models import Device, Source, TableChanges
@@ -138,6 +139,10 @@ def commit_states(
     changes = {change.model: change for change in apply(commit, plan)}
     era = from_microseconds(commit.moment).isoformat()
     preserved = preserve(alias, device, era, committed_by, plan, None if is_preserving else moved)
+    touched = touched_by(commit, plan)
+    for table, pks in preserved.items():
+        touched[table] = touched.get(table, Touched())._replace(changed=pks)
+    update_index(alias, device, touched)
     for table, pks in preserved.items():
         row = changes.get(table.label)
         if row is None:

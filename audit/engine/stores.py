@@ -79,9 +79,6 @@ class Store(Protocol):
     def among_keys(self, table: MirrorTable, keys: Collection[Key]) -> tuple[str, Any]:
         """SQL to stand after the key column, true for these keys, and its one parameter."""
 
-    def among_numbers(self, numbers: Collection[int]) -> tuple[str, Any]:
-        """The same for a column of numbers."""
-
     def insert(self, table: MirrorTable, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         """Insert rows of (*columns, *table.columns)."""
 

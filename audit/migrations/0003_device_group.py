@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audit', '0001_initial'),
+        ('audit', '0002_index_and_erasure'),
         ('auth', '0012_alter_user_first_name_max_length'),
     ]
 

@@ -13,6 +13,7 @@ KINDS_OF_CHANGE = {
     "modified": "modified out",
     "deleted": "deleted",
     "preserved": "preserved",
+    "erased": "erased",
 }
 """Kinds of change with keys, in the words of a line. A modified record's new version is among the added."""
 
@@ -59,7 +60,10 @@ class Source(models.Model):
 
 
 class TableChanges(models.Model):
-    """One table's changes in one commit: counts and client keys. Never updated, never deleted."""
+    """One table's changes in one commit: counts and mirror keys, all of them. Never updated, never deleted.
+
+    A commit that failed has its row too: `code` and `text` say why, and the counts are 0.
+    """
 
     source = models.ForeignKey(Source, null=True, on_delete=models.PROTECT, related_name="changes")
     device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="changes")
@@ -71,6 +75,9 @@ class TableChanges(models.Model):
     identical = models.PositiveIntegerField(default=0)
     deleted = models.PositiveIntegerField(default=0)
     preserved = models.PositiveIntegerField(default=0)
+    erased = models.PositiveIntegerField(default=0)
+    code = models.CharField(max_length=60, blank=True, help_text="Stable code of a failure; empty where it went well.")
+    text = models.TextField(blank=True, help_text="The failure's sentence, or why it was done.")
     keys = models.JSONField(
         default=dict,
         help_text='Mirror keys (_pk) by kind of change: {"added": [...], "modified": [...], ...}.',
@@ -80,6 +87,10 @@ class TableChanges(models.Model):
         verbose_name = "table changes"
         verbose_name_plural = "table changes"
         ordering = ["-committed_at", "id"]
+        indexes = [
+            models.Index(fields=["model", "device", "committed_at"], name="audit_changes_table"),
+            models.Index(fields=["committed_by", "committed_at"], name="audit_changes_user"),
+        ]
 
     def __str__(self) -> str:
         return self.line()
@@ -95,4 +106,6 @@ class TableChanges(models.Model):
             if keys:
                 shown = ", ".join(map(str, keys[:keys_max])) + (", ..." if len(keys) > len(keys[:keys_max]) else "")
                 parts.append(f"{len(keys)} {words}, PKs [{shown}]")
+        if self.code:
+            parts = [f"failed, {self.code}"]
         return f"{self.model} ({'; '.join(parts) or 'no change'})"

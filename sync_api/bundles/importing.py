@@ -149,7 +149,7 @@ def store(alias: str, content: bytes, manifest: Manifest) -> str:
     """Give one batch to the station that this installation's role has for it; what became of it."""
     role = str(manifest.certificate.get("role", "client"))
     if alias_settings(alias).role == "server":
-        return accept(alias, content, handed_over_by=manifest.exporter).state
+        return accept(alias, content, handed_over_by=manifest.exporter, is_from_file=True).state
     return carry(alias, content, handed_over_by=manifest.exporter, role=role, via=VIA).state
 
 

@@ -9,9 +9,19 @@ from django.db.models import Max, QuerySet
 
 from sync_api.client.http import Server
 from sync_api.client.waiting import HELD, REFUSED, unsettled
-from sync_api.exceptions import BatchGone, DeviceRestored, NotTheServer, ReceiptInvalid, ServerRefused
+from sync_api.exceptions import (
+    BatchGone,
+    DeviceRestored,
+    NotTheServer,
+    ReceiptInvalid,
+    SealedModelsInvalid,
+    ServerRefused,
+    SyncError,
+)
 from sync_api.failpoints import failpoint
 from sync_api.models import LocalDevice, OutgoingBatch, OutgoingTransaction
+from sync_api.recipients.choosing import sealed_models
+from sync_api.recipients.lists import take_list
 from sync_api.transactions import immediate
 from sync_api.trust import take_statements
 from sync_api.waiting import EPOCH_ENDED
@@ -20,6 +30,7 @@ from sync_api.wire.certificates import RECEIPT, is_signed_by
 if TYPE_CHECKING:
     from sync_api.client.push_report import PushReport
 
+RECIPIENTS_HEADER = "X-Sync-Recipients"
 BATCH_TYPE = "application/vnd.syncserver.batch"
 APPLIED = "applied"
 
@@ -35,6 +46,10 @@ class Deliverer:
         self.server = server
         self.report = report
         self.progress = progress
+        self.recipients_taken = False
+        self.recipients_error: SyncError | None = None
+        if device_seals():
+            server.client.headers[RECIPIENTS_HEADER] = device.recipients_digest
 
     def send_stored(self) -> None:
         """Send what is sealed and has no receipt, in order: earlier epochs first."""
@@ -90,6 +105,7 @@ class Deliverer:
         held: dict[str, dict[str, Any]] = {one["epoch"]: one for one in epochs}
         own: dict[str, Any] = held.get(self.device.epoch, {})
         self._check_copy(held)
+        self.take_recipients(body.get("recipients"))
         self.report.applied_number = self._applied(own)
         self.report.parked = body["parked"] if type(body.get("parked")) is int else None
         self.take([receipt for one in held.values() for receipt in one.get("receipts") or []])
@@ -155,12 +171,28 @@ class Deliverer:
             ).update(acknowledged_number=batch.number)
         failpoint("push.after_receipt")
         self.take(body.get("statements"))
+        self.take_recipients(body.get("recipients"))
         self._count(batch)
 
     def take(self, statements: Any) -> None:
         """Statements in an answer: what is to be believed of them has its effect. Opens its own transaction."""
         if isinstance(statements, list) and statements:
             take_statements(self.alias, statements, via=f"{self.report.server}, by push")
+
+    def take_recipients(self, told: Any) -> None:
+        """The server's new list of recipients, in an answer. Opens its own transaction. A list that cannot be taken
+        is kept as an error, and keeps no batch waiting."""
+        if told is None or RECIPIENTS_HEADER not in self.server.client.headers:
+            return
+        try:
+            take_list(self.alias, told, server=self.device.server_name, server_key=self.device.server_key)
+        except SyncError as error:
+            self.recipients_error = error
+            del self.server.client.headers[RECIPIENTS_HEADER]  # it is not told again and again in this run
+            return
+        self.recipients_taken = True
+        self.device.refresh_from_db(using=self.alias, fields=["recipients_digest"])
+        self.server.client.headers[RECIPIENTS_HEADER] = self.device.recipients_digest
 
     def _count(self, batch: OutgoingBatch) -> None:
         self.report.batches += 1
@@ -186,6 +218,14 @@ class Deliverer:
     def _unreceipted(self, epoch: str) -> Iterator[int]:
         pending = unsettled(self._batches(epoch)).order_by("number")
         yield from list(pending.values_list("number", flat=True))
+
+
+def device_seals() -> bool:
+    """Whether payloads are sealed here at all. A wrong setting is told where it is sealed."""
+    try:
+        return bool(sealed_models())
+    except SealedModelsInvalid:
+        return False
 
 
 def is_epoch(facts: Any) -> bool:

@@ -20,7 +20,14 @@ from sync_api.client.push_report import PushReport, PushRun, TargetResult, repor
 from sync_api.client.targets import active_targets, ensure_home, is_open, note_failure, note_home, note_success
 from sync_api.client.visit import visiting
 from sync_api.conf import alias_settings
-from sync_api.exceptions import NoLocalDevice, NotEnrolled, PeerNotTrusted, ServerRefused, SyncError
+from sync_api.exceptions import (
+    NoLocalDevice,
+    NotEnrolled,
+    PeerNotTrusted,
+    RecipientKeyMissing,
+    ServerRefused,
+    SyncError,
+)
 from sync_api.fleet import Heartbeat
 from sync_api.models import LocalDevice, OutgoingBatch, PushTarget
 from sync_api.sealing import seal, seal_next
@@ -119,7 +126,8 @@ def push_home(
     allow_http: bool,
     transport: httpx.BaseTransport | None,
 ) -> None:
-    """Seal and send everything to the home server; with nothing to send, ask it once. What cannot be sealed is the
+    """Seal and send everything to the home server; with nothing to send, ask it once. Its answers bring the
+    recipients' keys that changed, without a request of their own. What cannot be sealed is the
     run's error, not the server's. A server that was restored does not know the token: it is visited instead."""
 
     def converse(server: Server) -> None:
@@ -130,6 +138,10 @@ def push_home(
             send_all(alias, deliverer, run)
             if server.requests == before:
                 deliverer.ask()
+            if deliverer.recipients_taken and isinstance(run.error, RecipientKeyMissing):
+                run.error = None  # the key that was missing may have come just now
+                send_all(alias, deliverer, run)
+            run.error = run.error or deliverer.recipients_error
         finally:
             report.requests = server.requests
 

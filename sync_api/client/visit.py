@@ -11,7 +11,7 @@ import httpx
 import orjson
 
 from sync_api.client.http import JSON, Answer, Server
-from sync_api.exceptions import CertificateInvalid, NotTheServer, PeerNotTrusted, ServerRefused
+from sync_api.exceptions import CertificateInvalid, NotTheServer, PeerNotTrusted, ServerRefused, VisitRefused
 from sync_api.fleet import Heartbeat
 from sync_api.trust import check_certificate
 from sync_api.trust.visits import visit_request
@@ -92,7 +92,22 @@ class Visited(Server):
         return peer, nonce
 
     def _begin(self, nonce: str) -> None:
-        request = visit_request(self.alias, server=self.peer.name, nonce=nonce)
+        """Get a pass. A nonce is good once, so a request whose answer was lost is made anew, with another one."""
+        try:
+            self._ask_for_pass(nonce)
+        except ServerRefused as error:
+            if error.code != VisitRefused.code:
+                raise
+            self._ask_for_pass(self._meet(self.peer)[1])
+
+    def _ask_for_pass(self, nonce: str) -> None:
+        request = visit_request(
+            self.alias,
+            server=self.peer.name,
+            key=self.peer.public_key,
+            address=httpx.URL(self.url).netloc.decode().lower(),
+            nonce=nonce,
+        )
         body = super().request("POST", "visits", content=orjson.dumps(request)).body
         token = body.get("token")
         if not isinstance(token, str):

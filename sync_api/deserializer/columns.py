@@ -36,6 +36,8 @@ TIMES = re.compile(r"(?:[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?,)*")
 MOMENTS = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?,)*")
 FLOATS = re.compile(r"(?:[-+]?(?:[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|Inf(?:inity)?|NaN),)*")
 
+FLOAT_MIN, FLOAT_MAX = 1e-300, 1e300
+
 KINDS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("IntegerField", "BigIntegerField", "SmallIntegerField"), frozenset({"integer"})),
     **dict.fromkeys(("CharField", "TextField"), frozenset({"text", "reference", "contenttype"})),
@@ -132,6 +134,15 @@ def booleans_for_sqlite(column: Column) -> Column:
 def floats(column: Column) -> Column:
     form(FLOATS, column)
     return list(map(float, column))
+
+
+def floats_for_postgresql(column: Column) -> Column:
+    """As they came, in 17 digits: PostgreSQL reads them as Python does, and nobody need write them again. Not so near
+    the ends of the range, where it refuses what Python rounds."""
+    return [
+        text if FLOAT_MIN < abs(number) < FLOAT_MAX else repr(number)
+        for text, number in zip(column, floats(column), strict=True)
+    ]
 
 
 def floats_for_sqlite(column: Column) -> Column:
@@ -273,7 +284,7 @@ def decimal_decoder(field: Any, storage: str, *, on_sqlite: bool) -> Decode:
 
 FOR_POSTGRESQL: dict[str, Decode] = {
     "boolean": booleans,
-    "float": floats,
+    "float": floats_for_postgresql,
     "date": dates,
     "time": times,
     "datetime": moments_for_postgresql,

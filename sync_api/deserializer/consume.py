@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
 
 from django.db.models import Sum
 from django.utils import timezone
@@ -12,13 +14,17 @@ from django.utils import timezone
 from audit.models import Device
 from sync_api import conf
 from sync_api.collector import collector_paused
+from sync_api.deserializer.ahead import Ahead
+from sync_api.deserializer.careful import settle_carefully
 from sync_api.deserializer.claim import Bound, claimed, devices_with_work, next_batch, open_epoch
+from sync_api.deserializer.decode import Decoded
+from sync_api.deserializer.emptied import mark_erased
 from sync_api.deserializer.ending import end_era, without_marks
-from sync_api.deserializer.lines import mark_consumed, pending_lines
-from sync_api.deserializer.parking import held_records, park
+from sync_api.deserializer.lines import Line, mark_consumed, pending_lines
+from sync_api.deserializer.parking import held_records, park, park_late
 from sync_api.deserializer.report import ConsumeReport, DeviceReport, sentence_of
 from sync_api.deserializer.retry import open_units, retry_device
-from sync_api.deserializer.settle import settle, work_of
+from sync_api.deserializer.settle import work_of
 from sync_api.deserializer.unsealing import unseal
 from sync_api.exceptions import DeviceNotRegistered
 from sync_api.models import IncomingBatch, IncomingEpoch
@@ -50,20 +56,24 @@ def consume(
     reports = {device_id: DeviceReport(names[device_id]) for device_id in chosen}
     turns = deque(chosen)
     retried: set[int] = set()
-    while turns:
-        device_id = turns.popleft()
-        report = reports[device_id]
-        try:
-            if retry and device_id not in retried:
-                retried.add(device_id)
-                retry_device(alias, device_id, report, committed_by=committed_by)
-            if consume_turn(alias, device_id, report, until=until, committed_by=committed_by, progress=progress):
-                turns.append(device_id)
-            else:
-                report.parked_open = open_units(alias, device_id).count()
-        except Exception as error:  # whatever it is, it must not delay the other devices; the report carries it
-            report.error = sentence_of(error)
-            logger.error("consuming a device stopped", extra={"device": report.device, "kind": type(error).__name__})
+    with closing(Ahead(alias)) as ahead:
+        while turns:
+            device_id = turns.popleft()
+            report = reports[device_id]
+            try:
+                if retry and device_id not in retried:
+                    retried.add(device_id)
+                    retry_device(alias, device_id, report, committed_by=committed_by)
+                if consume_turn(
+                    alias, device_id, report, ahead, until=until, committed_by=committed_by, progress=progress
+                ):
+                    turns.append(device_id)
+                else:
+                    report.parked_open = open_units(alias, device_id).count()
+            except Exception as error:  # whatever it is, it must not delay the other devices; the report carries it
+                report.error = sentence_of(error)
+                facts = {"device": report.device, "kind": type(error).__name__}
+                logger.error("consuming a device stopped", extra=facts)
     return ConsumeReport(list(reports.values()))
 
 
@@ -71,6 +81,7 @@ def consume_turn(
     alias: str,
     device_id: int,
     report: DeviceReport,
+    ahead: Ahead,
     *,
     until: Bound | None,
     committed_by: str,
@@ -86,7 +97,7 @@ def consume_turn(
             if batch is None or is_beyond(until, batch):
                 return False
             with collector_paused():
-                lines = consume_batch(alias, device, batch, report, until=until, committed_by=committed_by)
+                lines = consume_batch(alias, device, batch, report, ahead, until=until, committed_by=committed_by)
         if progress is not None:
             progress(lines)
         if until is not None and until[:2] == (batch.epoch.ordinal, batch.number):
@@ -99,6 +110,7 @@ def consume_batch(
     device: Device,
     batch: IncomingBatch,
     report: DeviceReport,
+    ahead: Ahead,
     *,
     until: Bound | None,
     committed_by: str,
@@ -106,20 +118,21 @@ def consume_batch(
     """Apply one batch, or its units up to `until`; the number of lines. Call inside the device's claim."""
     now = timezone.now()
     epoch = batch.epoch
-    report.add(open_epoch(alias, device, epoch, committed_by=committed_by, now=now))
+    if not batch.is_late:
+        report.add(open_epoch(alias, device, epoch, committed_by=committed_by, now=now))
     is_last = until is not None and until[:2] == (epoch.ordinal, batch.number)
     sequence = until.sequence if until is not None and is_last else None
-    unseal(alias, batch)
-    lines = pending_lines(alias, batch.pk, until=sequence)
-    work = work_of(alias, device, batch, committed_by=committed_by)
-    changing, marks = without_marks(lines)
-    settled = settle(work, changing, held_records(alias, batch, (work.era, *work.earlier)))
-    park(alias, device, batch, settled.waiting, settled.units, now=now)
-    for mark in marks:
-        ended = end_era(work, batch, mark, now=now)
-        park(alias, device, batch, ended.waiting, ended.units, now=now)
-        report.parked += len(ended.waiting)
-        report.add(ended.changes)
+    ready = ahead.take(batch) if until is None else None
+    if ready is None:
+        unseal(alias, batch)
+    lines = pending_lines(alias, batch.pk, until=sequence) if ready is None else ready.lines
+    if until is None:
+        ahead.look(batch)
+    if batch.is_late:
+        report.parked += park_late(alias, device, batch, lines, now=now)
+    else:
+        decoded = None if ready is None else ready.decoded
+        apply_lines(alias, device, batch, lines, decoded, report, committed_by=committed_by, now=now)
     mark_consumed(alias, batch.pk, now=now, until=sequence)
     if sequence is None or batch.first_sequence + batch.lines - 1 <= sequence:
         IncomingBatch.objects.using(alias).filter(pk=batch.pk).update(
@@ -128,9 +141,33 @@ def consume_batch(
         IncomingEpoch.objects.using(alias).filter(pk=epoch.pk).update(consumed_number=batch.number)
         report.batches += 1
     report.transactions += len(lines)
+    return len(lines)
+
+
+def apply_lines(
+    alias: str,
+    device: Device,
+    batch: IncomingBatch,
+    lines: list[Line],
+    decoded: Decoded | None,
+    report: DeviceReport,
+    *,
+    committed_by: str,
+    now: datetime,
+) -> None:
+    """Apply the units that can be applied and set the others aside. Call inside the device's claim."""
+    work = work_of(alias, device, batch, committed_by=committed_by)
+    changing, marks = without_marks(lines)
+    settled = settle_carefully(work, changing, held_records(alias, batch, (work.era, *work.earlier)), decoded)
+    park(alias, device, batch, settled.waiting, settled.units, now=now)
+    mark_erased(alias, batch, changing)
     report.parked += len(settled.waiting)
     report.add(settled.changes)
-    return len(lines)
+    for mark in marks:
+        ended = end_era(work, batch, mark, now=now)
+        park(alias, device, batch, ended.waiting, ended.units, now=now)
+        report.parked += len(ended.waiting)
+        report.add(ended.changes)
 
 
 def is_beyond(until: Bound | None, batch: IncomingBatch) -> bool:

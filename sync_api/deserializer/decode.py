@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import orjson
 from django.apps import apps
-from django.db import connections, models
+from django.db import DatabaseError, connections, models
 
 from audit.engine import Change, Stamp
 from audit.exceptions import NotMirrored
@@ -22,6 +24,8 @@ from sync_api.deserializer.lines import Line
 from sync_api.deserializer.troubles import Trouble
 from sync_api.deserializer.unsealing import sealed_troubles
 from sync_api.schema.versions import too_old
+
+logger = logging.getLogger(__name__)
 
 DECODERS_MAX = 4_096
 
@@ -61,8 +65,7 @@ class Decoded(NamedTuple):
 def decode_lines(alias: str, header: dict[str, Any], lines: Sequence[Line]) -> Decoded:
     """Decode the lines of a batch with this header for database `alias`. Reads and writes nothing."""
     decoders = [
-        model_decoder(alias, header["storage"], header["app"], orjson.dumps(description))
-        for description in header["models"]
+        decoder_or_failure(alias, header["storage"], header["app"], description) for description in header["models"]
     ]
     sealed = sealed_troubles(alias, header, lines)
     decoded = Decoded([None] * len(lines), dict(sealed), decoders)
@@ -74,6 +77,19 @@ def decode_lines(alias: str, header: dict[str, Any], lines: Sequence[Line]) -> D
             numbers = [number for number in numbers if number not in sealed]
         decode_group(decoded, decoders[model_index], action, lines, numbers)
     return decoded
+
+
+def decoder_or_failure(alias: str, storage: str, app: str, description: dict[str, Any]) -> ModelDecoder:
+    """The model's decoder; one with a trouble where making it fails (the study's own class is asked): the units of
+    other models go on."""
+    try:
+        return model_decoder(alias, storage, app, orjson.dumps(description))
+    except DatabaseError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        logger.error("a model's decoder cannot be made", extra={"model": description["label"], "kind": kind})
+        return ModelDecoder(description["label"], 0, (), troubles.failed_model(description["label"], kind))
 
 
 def decode_group(
@@ -98,15 +114,21 @@ def decode_group(
         decoded_columns = [decode_field(decoded, decoder, field, columns, lines, numbers) for field in decoder.fields]
         values = zip(*decoded_columns, strict=True)
         keys = decoded_columns[decoder.key]
-    stamps = [Stamp._make(lines[number][8:]) for number in numbers]
+    stamps = map(Stamp._make, map(STAMP, map(lines.__getitem__, numbers)))
     changes = map(Change, repeat(action), repeat(table), keys, values, stamps)
-    for number, change in zip(numbers, changes, strict=False):
-        decoded.changes[number] = change
+    if len(numbers) == len(lines):
+        decoded.changes[:] = changes
+    else:
+        for number, change in zip(numbers, changes, strict=False):
+            decoded.changes[number] = change
     for number in decoded.troubles.keys() & set(numbers) if decoded.troubles else ():
         decoded.changes[number] = None
 
 
 ACTIONS = frozenset("IUDB")
+PAYLOAD = attrgetter("payload")
+STAMP = itemgetter(*range(Line._fields.index("moment"), len(Line._fields)))
+"""A line's last values are a stamp's, in its order."""
 
 
 def parse(
@@ -115,7 +137,7 @@ def parse(
     """The payloads of these lines. Lines whose payload is no row of the described width get their trouble."""
     width = decoder.width
     try:
-        rows = [orjson.loads(lines[number].payload) for number in numbers]  # type: ignore[arg-type]
+        rows = list(map(orjson.loads, map(PAYLOAD, map(lines.__getitem__, numbers))))
         if set(map(type, rows)) == {list} and set(map(len, rows)) == {width}:
             return numbers, rows
     except (ValueError, TypeError):
@@ -123,13 +145,25 @@ def parse(
     good: list[int] = []
     rows = []
     for number in numbers:
-        row = parse_one(lines[number].payload)
+        line = lines[number]
+        row = parse_one(line.payload) if line.payload is not None else erased_row(decoder, line.tx_pk)
         if isinstance(row, list) and len(row) == width:
             good.append(number)
             rows.append(row)
         else:
             decoded.troubles[number] = troubles.wrong_payload(decoder.label, lines[number].tx_pk)
     return good, rows
+
+
+def erased_row(decoder: ModelDecoder, key: str) -> list[Any]:
+    """The row of an erased line: its key, and nothing else."""
+    row: list[Any] = [None] * decoder.width
+    field = decoder.fields[decoder.key]
+    assert field.place is not None, "a decoder without trouble knows its key"
+    assert decoder.table is not None, "asked for a table that is known"
+    is_number = isinstance(mirror_field(decoder.table, field.field), models.IntegerField)
+    row[field.place] = int(key) if is_number else key
+    return row
 
 
 def parse_one(payload: str | None) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.apps import apps
+from django.db import Error, transaction
 from django.db.models import Q
 
 from audit.clock import next_moment
@@ -26,6 +28,8 @@ from sync_api.deserializer.troubles import Trouble
 from sync_api.deserializer.units import Head, Parked, Units
 from sync_api.models import IncomingBatch, IncomingEra, IncomingTransaction, ParkedUnit
 from sync_api.wire.marks import MARK, MARK_LABEL, Mark, digest_of, read_mark
+
+logger = logging.getLogger(__name__)
 
 PARKED = ParkedUnit.State.PARKED
 
@@ -53,6 +57,18 @@ def end_era(work: Work, batch: IncomingBatch, line: Line, *, now: datetime) -> E
     way, for the device to read in its receipt. Call inside the transaction that consumes or retries the batch, after
     its other units; done twice, the second time changes nothing.
     """
+    try:
+        with transaction.atomic(using=work.alias):
+            return try_to_end(work, batch, line, now=now)
+    except Error:
+        raise
+    except Exception as error:  # as with any unit, the program's own failure must not stop the device
+        logger.error("a mark at which the program fails is set aside", extra={"kind": type(error).__name__})
+        failed = Parked(line, troubles.failed(MARK_LABEL, line.tx_pk, type(error).__name__))
+        return Ended([], {line.unit: failed}, Units([line], []))
+
+
+def try_to_end(work: Work, batch: IncomingBatch, line: Line, *, now: datetime) -> Ended:
     units = Units([line], [])
     try:
         mark = read_mark(line.payload)
@@ -87,7 +103,7 @@ def parked_before(work: Work, batch: IncomingBatch) -> list[int]:
     before = Q(batch__epoch=batch.epoch_id, batch__number__lte=batch.number)
     earlier = Q(batch__epoch__ordinal__lt=batch.epoch.ordinal)
     units = ParkedUnit.objects.using(work.alias).filter(before | earlier, device=work.device, state=PARKED)
-    units = units.exclude(tx_name=MARK_LABEL)
+    units = units.exclude(tx_name=MARK_LABEL).exclude(batch__is_late=True)
     of_era = units_of_eras(work.alias, units, work.device.pk, {work.era})
     if of_era is None:
         return []
@@ -105,7 +121,7 @@ def unlike(work: Work, batch: IncomingBatch, mark: Mark) -> list[str]:
         return ["records whose values cannot be read here"]
     contents = fold.contents()
     told = {label: replace(content, keys=None) for label, content in mark.models.items() if content.count}
-    phrases = differences(contents, told)
+    phrases = differences(contents, told, fold.erased)
     return phrases or unapplied(work, batch, mark, fold)
 
 

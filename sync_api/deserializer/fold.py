@@ -23,6 +23,8 @@ class Fold:
 
     live: defaultdict[str, Records] = field(default_factory=lambda: defaultdict(Records))
     gone: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    erased: set[str] = field(default_factory=set)
+    """Labels of which a record's last state was erased: it still counts, and cannot be compared."""
 
     def contents(self) -> dict[str, Content]:
         return {label: records.content() for label, records in self.live.items() if records.rows}
@@ -53,6 +55,10 @@ def fold_until(alias: str, batch: IncomingBatch, mark: Mark) -> Fold:
             continue
         if described != batch_id:
             names, described = field_names(alias, batch_id), batch_id
+        if payload is None:
+            fold.erased.add(label)
+            fold.live[label].rows[key] = b""
+            continue
         fold.live[label].add(key, names[model], payload)
     return fold
 
@@ -103,14 +109,16 @@ def field_names(alias: str, batch_id: int) -> list[list[str]]:
     return [[name for name, _, _ in model["fields"]] for model in header["models"]]
 
 
-def differences(here: Mapping[str, Content], there: Mapping[str, Content]) -> list[str]:
-    """One phrase per model that differs, with counts and no values."""
+def differences(
+    here: Mapping[str, Content], there: Mapping[str, Content], uncompared: Collection[str] = ()
+) -> list[str]:
+    """One phrase per model that differs, with counts and no values. Of those in `uncompared`, counts alone."""
     nothing = Content(0, "")
     phrases = []
     for label in sorted(here.keys() | there.keys()):
         own, told = here.get(label, nothing), there.get(label, nothing)
         if own.count != told.count:
             phrases.append(f"{label} ({told.count} on the device, {own.count} received)")
-        elif own.count and own.sha256 != told.sha256:
+        elif own.count and own.sha256 != told.sha256 and label not in uncompared:
             phrases.append(f"{label} ({told.count}, with other values)")
     return phrases

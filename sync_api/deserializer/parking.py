@@ -8,8 +8,9 @@ from datetime import datetime
 from django.db.models import Q
 
 from audit.models import Device
+from sync_api.deserializer import troubles
 from sync_api.deserializer.eras import units_of_eras
-from sync_api.deserializer.lines import mark_parked
+from sync_api.deserializer.lines import Line, mark_parked
 from sync_api.deserializer.troubles import SEALED
 from sync_api.deserializer.units import Head, Parked, Record, Units
 from sync_api.models import IncomingBatch, ParkedRecord, ParkedUnit
@@ -27,6 +28,7 @@ def held_records(alias: str, batch: IncomingBatch, eras: Collection[str], *, bef
     of_era = units_of_eras(alias, units, batch.epoch.device_id, eras)
     if of_era is None:
         return {}
+    of_era = of_era.exclude(batch__is_late=True)  # never applied, so nothing can be applied before it
     rows = ParkedRecord.objects.using(alias).filter(parked_unit__in=of_era.order_by().values("pk"))
     if before:
         earlier_epoch = Q(parked_unit__batch__epoch__ordinal__lt=batch.epoch.ordinal)
@@ -63,6 +65,20 @@ def park(
         for tx_name, tx_pk in units.records(unit)
     )
     mark_parked(alias, batch.pk, {unit: parked.trouble.text for unit, parked in waiting.items()})
+
+
+def park_late(alias: str, device: Device, batch: IncomingBatch, lines: list[Line], *, now: datetime) -> int:
+    """Set every unit of a late batch aside; how many. Call inside the consuming transaction.
+
+    The device went on without these changes, so on top of its records they would undo what it did since.
+    """
+    units = Units(lines, [])
+    waiting = {
+        unit: Parked(rows[0], troubles.epoch_ended(rows[0].tx_name, rows[0].tx_pk))
+        for unit, rows in units.by_number.items()
+    }
+    park(alias, device, batch, waiting, units, now=now)
+    return len(waiting)
 
 
 def new_unit(

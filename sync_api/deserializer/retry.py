@@ -14,12 +14,14 @@ from django.utils import timezone
 from audit.engine.changes import BASELINE_DIFFERS
 from audit.models import Device
 from sync_api import conf
+from sync_api.deserializer.careful import settle_carefully
 from sync_api.deserializer.claim import claimed
+from sync_api.deserializer.emptied import mark_erased
 from sync_api.deserializer.ending import end_era, without_marks
 from sync_api.deserializer.lines import mark_ignored, mark_released, parked_lines
 from sync_api.deserializer.parking import PARKED, held_records, park_again
 from sync_api.deserializer.report import DeviceReport, sentence_of
-from sync_api.deserializer.settle import settle, work_of
+from sync_api.deserializer.settle import work_of
 from sync_api.deserializer.unsealing import unseal
 from sync_api.exceptions import NotABaseline, ParkedUnitUnknown, ReasonMissing
 from sync_api.models import IncomingBatch, ParkedUnit
@@ -111,10 +113,14 @@ def retry_batch(alias: str, device: Device, batch_id: int, report: DeviceReport,
     rows = {row.unit: row for row in units}
     batch = IncomingBatch.objects.using(alias).defer("content").select_related("epoch").get(pk=batch_id)
     unseal(alias, batch)
+    if batch.is_late:  # to be read and ignored; it only takes its turn
+        units.update(last_tried_at=now)
+        return
     accepted = frozenset(unit for unit, row in rows.items() if row.accepted_by)
     work = replace(work_of(alias, device, batch, committed_by=committed_by), accepted=accepted)
     lines, marks = without_marks(parked_lines(alias, batch_id, list(rows)))
-    settled = settle(work, lines, held_records(alias, batch, (work.era, *work.earlier), before=True))
+    settled = settle_carefully(work, lines, held_records(alias, batch, (work.era, *work.earlier), before=True))
+    mark_erased(alias, batch, lines)
     park_again(alias, batch, rows.values(), settled.waiting, now=now)
     ended = {mark.unit for mark in marks}
     released = [unit for unit in rows if unit not in settled.waiting and unit not in ended]

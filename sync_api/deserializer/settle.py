@@ -59,14 +59,15 @@ class Settled:
     units: Units
 
 
-def settle(work: Work, lines: Sequence[Line], held: Mapping[Record, int]) -> Settled:
+def settle(work: Work, lines: Sequence[Line], held: Mapping[Record, int], decoded: Decoded | None = None) -> Settled:
     """Apply every unit of `lines` that can be applied, all of its lines or none; name the others.
 
-    `held` are the records that units parked earlier hold back, with those units' ids. Call inside a
-    transaction that also marks the lines and parks the waiting units. Where nothing is wrong, the number of
-    statements depends on the models, not on the lines.
+    `held` are the records that units parked earlier hold back, with those units' ids; `decoded` the lines as
+    `decode_lines` gives them, where that was done before. Call inside a transaction that also marks the lines and
+    parks the waiting units. Where nothing is wrong, the number of statements depends on the models, not on the lines.
     """
-    decoded = decode_lines(work.alias, work.header, lines)
+    if decoded is None:
+        decoded = decode_lines(work.alias, work.header, lines)
     return Settlement(work, lines, decoded, held).run()
 
 
@@ -122,18 +123,20 @@ class Settlement:
 
     def of(self, numbers: Sequence[int]) -> list[Change]:
         """The changes of these lines. A line without one lies in a unit that waits, so none is left out."""
+        if len(numbers) == len(self.changes) and not self.own:
+            return self.changes  # type: ignore[return-value]  # without a trouble there is a change for every line
         return [change for change in map(self.changes.__getitem__, numbers) if change is not None]
 
     def load(self, numbers: Sequence[int]) -> Current:
         keys: defaultdict[MirrorTable, set[Key]] = defaultdict(set)
         changed: defaultdict[MirrorTable, set[Key]] = defaultdict(set)
         compared = set()
-        for change in self.of(numbers):
-            keys[change.table].add(change.key)
-            if change.action != "I":
-                changed[change.table].add(change.key)
-            if change.action == "B":
-                compared.add(change.table)
+        for action, table, key, _, _ in self.of(numbers):
+            keys[table].add(key)
+            if action != "I":
+                changed[table].add(key)
+            if action == "B":
+                compared.add(table)
         work = self.work
         current = load_current(work.alias, work.device.pk, keys, compared, era=work.era)
         if work.earlier:

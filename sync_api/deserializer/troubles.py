@@ -27,6 +27,9 @@ NEXT_STEPS: dict[str, str] = {
     "payload_unreadable": "Put the device's software in order, ignore this unit with a reason, and save the record on "
     "the device again.",
     "era_has_parked": "Settle the units it names (`parked show`); the mark then follows by itself.",
+    "epoch_ended": "Read it (`parked show`). Where the device lacks it, enter it there again, or `correct` the record "
+    "here; then `parked ignore` with a reason. What was received stays.",
+    "failed": "Tell the developers code and record; after the next version is installed, `parked retry`.",
     "era_differs": "Run reconcile_capture on the device, `finalize --abandon`, push, and finalize again; nothing is "
     "removed there before.",
     "behind_parked": "Settle the unit it waits for; this one then follows by itself.",
@@ -107,6 +110,22 @@ def payload_sealed(label: str) -> Trouble:
 
 def payload_unreadable(label: str) -> Trouble:
     return Trouble("payload_unreadable", f"A record of {label} is sealed to this installation and does not open.")
+
+
+def epoch_ended(label: str, key: str) -> Trouble:
+    return Trouble(
+        "epoch_ended",
+        f"This change of {label} {key} came when its device had been restored and had begun a later epoch without it.",
+    )
+
+
+def failed_model(label: str, kind: str) -> Trouble:
+    return Trouble("failed", f"Records of {label} cannot be worked on: the program failed ({kind}).")
+
+
+def failed(label: str, key: str, kind: str) -> Trouble:
+    """`kind` is the class of the error: its own text may hold values."""
+    return Trouble("failed", f"The unit of {label} {key} cannot be worked on: the program failed ({kind}).")
 
 
 SEALED = frozenset({"payload_sealed", "payload_unreadable"})

@@ -82,6 +82,7 @@ from sync_api.exceptions.envelope import (
     ErasedLineUnproven,
     MalformedEnvelope,
 )
+from sync_api.exceptions.erasing import ErasureReasonMissing, ModelUnknown
 from sync_api.exceptions.finalizing import (
     FinalizationMissing,
     FinalizationOpen,
@@ -109,6 +110,7 @@ from sync_api.exceptions.inbox import (
     WrongDevice,
 )
 from sync_api.exceptions.recipients import (
+    MarkNotReadable,
     RecipientKeyFileBroken,
     RecipientKeyInvalid,
     RecipientKeyMissing,
@@ -125,6 +127,7 @@ from sync_api.exceptions.reconciliation import (
     NotInspecting,
     ReconcileModelsInvalid,
 )
+from sync_api.exceptions.records import AskedWrongly
 from sync_api.exceptions.relay import (
     BatchNotHere,
     HandingOnUnfinished,
@@ -164,6 +167,8 @@ from sync_api.exceptions.trust import (
     ReceiptInvalid,
     StatementInvalid,
     TooManyStatements,
+    TooManyVisits,
+    VisitElsewhere,
     VisitRefused,
 )
 from sync_api.exceptions.uploads import (
@@ -193,6 +198,7 @@ __all__ = [
     "AccessKeyMistyped",
     "AccessKeyRefused",
     "AddressInvalid",
+    "AskedWrongly",
     "BackupUnclear",
     "BadSignature",
     "BaselineMissing",
@@ -233,6 +239,7 @@ __all__ = [
     "EpochClosed",
     "EpochUnknown",
     "ErasedLineUnproven",
+    "ErasureReasonMissing",
     "FieldReserved",
     "FieldTwice",
     "FieldUnknown",
@@ -260,7 +267,9 @@ __all__ = [
     "ManifestInvalid",
     "ManifestOfAnother",
     "ManifestTooLarge",
+    "MarkNotReadable",
     "MissingReason",
+    "ModelUnknown",
     "NaturalKeyMissing",
     "NoLocalDevice",
     "NotABaseline",
@@ -323,6 +332,7 @@ __all__ = [
     "TargetDiffers",
     "TooManyStatements",
     "TooManyTries",
+    "TooManyVisits",
     "TruncateRefused",
     "UnitTooLarge",
     "UnitUnclear",
@@ -335,6 +345,7 @@ __all__ = [
     "UploadTooLarge",
     "UploadUnknown",
     "ValueWrong",
+    "VisitElsewhere",
     "VisitRefused",
     "VisitorRefused",
     "WipeRefused",

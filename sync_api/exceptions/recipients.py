@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sync_api.exceptions.base import SyncError
 
 
@@ -29,6 +31,19 @@ class SealedModelsInvalid(SyncError):
             f"SYNC_SEALED_MODELS is not valid: {what}. Nothing was sealed, nothing is lost. Write it as "
             '{"study.visit": ["server-1", "inspector-1"]}, with the labels of synced models (or "*") and the names '
             "of recipients, then push again."
+        )
+
+
+class MarkNotReadable(SyncError):
+    """Chosen records of models that no recipient may all read: their mark could be sealed to nobody."""
+
+    code = "mark_not_readable"
+
+    def __init__(self, *, models: Sequence[str]) -> None:
+        super().__init__(
+            f"The records of {', '.join(models)} are sealed to different recipients, so nobody could read the mark "
+            "that moves them off together. Move them off one model at a time, or give them a recipient in common in "
+            "SYNC_SEALED_MODELS."
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sync_api.exceptions.base import SyncError
 
 
@@ -62,6 +64,31 @@ class VisitRefused(SyncError):
         super().__init__(
             f"The visit of '{device}' was refused: {what}. Ask for a new nonce (GET /api/v1/server) and sign that one "
             "with the name that this answer gives."
+        )
+
+
+class VisitElsewhere(VisitRefused):
+    """The visitor dialled an address that is not this installation's: somebody stands in the middle, or a proxy."""
+
+    def __init__(self, *, device: str, dialled: str, addresses: Sequence[str]) -> None:
+        SyncError.__init__(
+            self,
+            f"The visit of '{device}' was refused: it was made out to the address '{dialled}', and this installation "
+            f"was reached as '{', '.join(addresses)}'. If both are this installation's, because a proxy stands "
+            "before it, let the proxy pass the Host header on, or name its addresses in SYNC_ADDRESSES. Else "
+            f"somebody answers at '{dialled}' in its place: tell the operator.",
+        )
+
+
+class TooManyVisits(SyncError):
+    """One key asks for passes faster than anybody needs them."""
+
+    code = "too_many_visits"
+
+    def __init__(self, *, device: str, seconds: int) -> None:
+        super().__init__(
+            f"'{device}' has asked for too many passes in {seconds} seconds. Use the pass of the last visit, or wait "
+            f"{seconds} seconds and visit again."
         )
 
 

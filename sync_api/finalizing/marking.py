@@ -23,6 +23,7 @@ from sync_api.finalizing.choosing import chosen_records
 from sync_api.finalizing.rows import LocalRows, Record, read_rows, vendor
 from sync_api.finalizing.standstill import keep_writers_out
 from sync_api.models import CaptureSchema, Finalization, LocalDevice, OutgoingTransaction
+from sync_api.recipients.choosing import names_for_mark, sealed_models
 from sync_api.transactions import immediate
 from sync_api.wire.marks import (
     MARK,
@@ -50,7 +51,8 @@ def mark(alias: str, *, records: Sequence[str] = (), reason: str = "") -> Finali
 
     Opens its own transaction, with writers kept out: what the triggers missed is recorded first, then the manifest is
     computed and written with the mark's line. Changes nothing else. FinalizationOpen while another one is not ended;
-    NothingToFinalize, NotEnrolled, CaptureBroken, BaselineMissing, TablesBusy, RecordNameInvalid, RecordsReferredTo.
+    NothingToFinalize, NotEnrolled, CaptureBroken, BaselineMissing, TablesBusy, RecordNameInvalid, RecordsReferredTo,
+    MarkNotReadable.
     """
     if connections[alias].in_atomic_block:
         raise FinalizeInsideTransaction
@@ -73,7 +75,9 @@ def made_mark(alias: str, device: LocalDevice, tables: list[Captured], names: Se
     if not contents:
         raise NothingToFinalize(device=device.name)
     since = first_era(alias, device)
-    return Mark(new_mark_id(), bool(names), since, moved_since(alias, device, since), contents)
+    made = Mark(new_mark_id(), bool(names), since, moved_since(alias, device, since), contents)
+    names_for_mark(made, sealed_models())  # refused here, where nothing is written yet
+    return made
 
 
 def whole_contents(rows: LocalRows) -> dict[str, Content]:

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from django.db import connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -31,6 +30,7 @@ from sync_api.finalizing.rows import LocalRows, Record, read_rows
 from sync_api.finalizing.standstill import keep_writers_out
 from sync_api.models import Finalization, LocalDevice, OutgoingTransaction
 from sync_api.models.outgoing import BASELINE_REASON
+from sync_api.overwriting import overwrite_deleted
 from sync_api.recipients.forgetting import forget_sealed_payloads
 from sync_api.transactions import immediate
 
@@ -163,16 +163,3 @@ def forget_payloads(
 def counted(removed: set[Record], kept: set[Record]) -> dict[str, dict[str, int]]:
     gone, left = (Counter(label for label, _ in records) for records in (removed, kept))
     return {label: {"removed": gone[label], "kept": left[label]} for label in sorted(gone.keys() | left.keys())}
-
-
-def overwrite_deleted(alias: str, *, on: bool) -> None:
-    """SQLite: overwrite what is deleted, and empty the WAL afterwards, so that the file holds no wiped row."""
-    connection = connections[alias]
-    if connection.vendor != "sqlite":
-        return
-    statements: Sequence[str] = ("PRAGMA secure_delete=ON",)
-    if not on:
-        statements = ("PRAGMA secure_delete=OFF", "PRAGMA wal_checkpoint(TRUNCATE)")
-    with connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)

@@ -13,6 +13,7 @@ from django.db import Error
 
 from sync_api.conf import limit
 from sync_api.models import Statement
+from sync_api.transactions import immediate
 from sync_api.trust import take_statements
 from sync_api.trust.verifying import has_form
 from sync_api.wire.statements import digest_of
@@ -33,9 +34,10 @@ def take_heartbeat(alias: str, header: str, *, brought_by: str, received_at: dat
         rows = Statement.objects.using(alias).filter(digest=digest_of(statement))
         if rows.exists():
             return True
-        taken = take_statements(alias, [statement], via=f"{brought_by}, heartbeat")
-        if taken.new:
-            rows.update(received_at=received_at)
+        with immediate(alias):
+            taken = take_statements(alias, [statement], via=f"{brought_by}, heartbeat")
+            if taken.new:
+                rows.update(received_at=received_at)
         return bool(taken.stored)
     except Error as error:
         logger.warning("a heartbeat was not kept", extra={"device": brought_by, "kind": type(error).__name__})

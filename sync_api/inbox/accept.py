@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync_api.collector import collector_paused
+from sync_api.erasing.orders import without_ordered
 from sync_api.failpoints import failpoint
 from sync_api.inbox.delivery import Delivery, check_carrier, check_signature, locked_credential
 from sync_api.inbox.place import place
@@ -31,11 +32,12 @@ class Accepted:
     receipt: dict[str, Any] | None
 
 
-def accept(alias: str, content: bytes, handed_over_by: str) -> Accepted:
+def accept(alias: str, content: bytes, handed_over_by: str, *, is_from_file: bool = False) -> Accepted:
     """Store a batch exactly once. Opens its own transaction, under a lock on the device's credentials.
 
-    `handed_over_by` is the name of the device that brings it: itself, or a relay. Refusals are SyncErrors with a
-    stable code, and store nothing; only a fork (BatchFork) is kept beside the chain, with an alarm.
+    `handed_over_by` is the name of the device that brings it: itself, or a relay; `is_from_file` where it only made
+    the bundle. What others bring of an epoch that has ended is held and set aside (`is_late`). Refusals are
+    SyncErrors with a stable code, and store nothing; only a fork (BatchFork) is kept beside the chain, with an alarm.
     """
     with collector_paused():
         envelope = decode(content)
@@ -44,7 +46,9 @@ def accept(alias: str, content: bytes, handed_over_by: str) -> Accepted:
         check_signature(alias, header, envelope)
         with immediate(alias):
             credential = locked_credential(alias, header)
-            placed = place(alias, Delivery(content, envelope, header, credential, handed_over_by))
+            content, envelope = without_ordered(alias, content, envelope)
+            is_direct = handed_over_by == header.device and not is_from_file
+            placed = place(alias, Delivery(content, envelope, header, credential, handed_over_by, is_direct))
             failpoint("accept.before_commit")
         failpoint("accept.after_commit")
     if placed.refusal is not None:

@@ -21,6 +21,8 @@ class Delivery:
     header: Header
     credential: DeviceCredential
     handed_over_by: str
+    is_direct: bool
+    """Whether the device itself brings it."""
 
     @property
     def device(self) -> Device:

@@ -24,7 +24,7 @@ def keep_early(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> None:
     Two different ones for one number are both kept, with an alarm; which is wrong shows when the gap closes.
     """
     header = delivery.header
-    check_lines(header, delivery.envelope.lines)
+    check_lines(alias, header, delivery.envelope.lines, hash_hex=delivery.hash)
     drop_old(alias, delivery)
     _check_limits(alias, delivery, expected=epoch.head_number + 1)
     if waiting(alias, epoch, header.number):

@@ -2,6 +2,9 @@
 
 The next number on the right previous hash is held, and what waited behind it follows. The same again gets the same
 receipt. Ahead of a gap it waits. Anything else that claims a taken place is a fork: kept beside the chain, refused.
+
+The end of an epoch that the device no longer knows (it was restored, and has begun a later one) is held as *late* when
+others bring it: nobody else has it any more. From the device itself it is refused, for then a copy is in use.
 """
 
 from __future__ import annotations
@@ -53,16 +56,18 @@ def place(alias: str, delivery: Delivery) -> Placed:
     _check_cut_off(delivery, epochs)
     if epoch is None:
         epoch = _begin_epoch(alias, delivery, epochs)
-    _check_epoch(delivery, epoch, epochs)
+    is_late = _check_epoch(delivery, epoch, epochs)
     if header.number > epoch.head_number + 1:
         keep_early(alias, delivery, epoch)
         return Placed("early", epoch.head_number + 1)
     if header.number <= epoch.head_number or header.previous != epoch.head_hash:
         return _fork(alias, delivery, epoch)
     _check_sequence(header, epoch)
-    batch = new_batch(alias, delivery, epoch, State.HELD)
+    batch = new_batch(alias, delivery, epoch, State.HELD, is_late=is_late)
     hold(alias, epoch, batch, header, delivery.envelope)
-    _promote(alias, delivery, epoch)
+    _promote(alias, delivery, epoch, is_late=is_late)
+    if is_late:
+        _late_alarm(alias, delivery, epoch)
     receipt = receipt_for(alias, header.device, epoch.epoch, batch)
     return Placed("held", epoch.head_number + 1, receipt)
 
@@ -143,11 +148,14 @@ def _continuing(delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> list[In
     return found
 
 
-def _check_epoch(delivery: Delivery, epoch: IncomingEpoch, epochs: dict[str, IncomingEpoch]) -> None:
+def _check_epoch(delivery: Delivery, epoch: IncomingEpoch, epochs: dict[str, IncomingEpoch]) -> bool:
+    """Whether the batch is late: a later epoch has begun. EpochClosed when the device itself still brings it."""
     if epoch.began != delivery.header.began:
         raise EpochUnknown(device=delivery.device.name, what="it began otherwise than the batches before say")
-    if any(later.ordinal > epoch.ordinal and later.head_number > 0 for later in epochs.values()):
+    is_late = any(later.ordinal > epoch.ordinal and later.head_number > 0 for later in epochs.values())
+    if is_late and delivery.is_direct:
         raise EpochClosed(device=delivery.device.name)
+    return is_late
 
 
 def _check_sequence(header: Header, epoch: IncomingEpoch) -> None:
@@ -157,7 +165,7 @@ def _check_sequence(header: Header, epoch: IncomingEpoch) -> None:
         raise SequenceMismatch(device=header.device, field="'effective'")
 
 
-def _promote(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> None:
+def _promote(alias: str, delivery: Delivery, epoch: IncomingEpoch, *, is_late: bool) -> None:
     """The gap is closed: hold, in order, what waited behind it. What does not fit there becomes a fork."""
     while candidates := waiting(alias, epoch, epoch.head_number + 1):
         number = epoch.head_number + 1
@@ -165,8 +173,8 @@ def _promote(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> None:
             envelope = decode(bytes(batch.content))
             header = read_header(envelope.header, lines=len(envelope.lines))
             if epoch.head_number < number and _fits(header, epoch):
-                batch.state = State.HELD
-                batch.save(using=alias, update_fields=["state"])
+                batch.state, batch.is_late = State.HELD, is_late
+                batch.save(using=alias, update_fields=["state", "is_late"])
                 hold(alias, epoch, batch, header, envelope)
             else:
                 batch.state = State.FORK
@@ -197,6 +205,19 @@ def _fork(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> Placed:
     _fork_alarm(alias, delivery, epoch, header.number, delivery.hash)
     refusal = BatchFork(device=header.device, number=header.number, kept=kept)
     return Placed("fork", epoch.head_number + 1, refusal=refusal)
+
+
+def _late_alarm(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> None:
+    name = delivery.device.name
+    raise_alarm(
+        alias,
+        delivery.device,
+        "epoch_ended",
+        f"Batches of an earlier life of device '{name}' came after it had begun a later one: it was restored from an "
+        "older copy, or a copy of it is in use. They are kept, and set aside: read them with `parked list`, and enter "
+        "on the device what it lacks.",
+        {"epoch": epoch.epoch},
+    )
 
 
 def _fork_alarm(alias: str, delivery: Delivery, epoch: IncomingEpoch, number: int, hash_hex: str) -> None:

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('audit', '0001_initial'),
-        ('sync_api', '0003_transport_and_trust'),
+        ('sync_api', '0005_recipients_digest'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ from sync_api.models.local import CaptureSchema, LocalDevice
 from sync_api.models.outgoing import OutgoingBatch, OutgoingTransaction
 from sync_api.models.parked import ParkedRecord, ParkedUnit
 from sync_api.models.targets import PushTarget
-from sync_api.models.trust import Recipient, Statement, TrustedServer, Visit
+from sync_api.models.trust import Recipient, Statement, TrustedServer, UsedNonce, Visit
 from sync_api.models.uploads import Upload, UploadedOffset, UploadStep
 
 __all__ = [
@@ -38,5 +38,6 @@ __all__ = [
     "Upload",
     "UploadStep",
     "UploadedOffset",
+    "UsedNonce",
     "Visit",
 ]

@@ -63,6 +63,9 @@ class IncomingBatch(models.Model):
     first_sequence = models.BigIntegerField()
     received_at = models.DateTimeField(default=timezone.now)
     received_from = models.CharField(max_length=64, help_text="Device that handed it over.")
+    is_late = models.BooleanField(
+        default=False, help_text="It came after a later epoch had begun: kept, and set aside for an operator."
+    )
     consumed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

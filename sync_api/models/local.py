@@ -35,6 +35,9 @@ class LocalDevice(models.Model):
     server_url = models.URLField(blank=True)
     server_name = models.CharField(max_length=64, blank=True)
     server_key = models.CharField(max_length=64, blank=True, help_text="The server's public key, in hex.")
+    recipients_digest = models.CharField(
+        max_length=64, blank=True, help_text="Of the server's list of recipients' keys that was taken last."
+    )
     certificate = models.JSONField(null=True, blank=True)
     enrolled_at = models.DateTimeField(null=True, blank=True)
     baselines = models.JSONField(default=dict, help_text='Per model label: {"done": bool, "after": last key written}.')

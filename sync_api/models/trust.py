@@ -25,7 +25,8 @@ class TrustedServer(models.Model):
 class Statement(models.Model):
     """A signed fact that this installation issued or was handed, by whatever road; it goes on to whom it concerns.
 
-    Of receipts and heartbeats only the latest per signer, device and epoch is kept; custody and revocations all.
+    Of receipts and heartbeats only the latest per signer, device and epoch is kept; of custody the newest
+    (SYNC_CUSTODY_KEPT_MAX); of the other kinds all.
     """
 
     class Kind(models.TextChoices):
@@ -35,12 +36,13 @@ class Statement(models.Model):
         REVOCATION = "revocation", "revocation of a device"
         CUSTODY = "custody", "custody of a batch"
         HEARTBEAT = "heartbeat", "state of a device"
+        ERASURE = "erasure", "order to erase"
 
     kind = models.CharField(max_length=12, choices=Kind.choices)
     signer = models.CharField(max_length=64)
     device = models.CharField(max_length=64, help_text="Name of the device that it is about.")
     epoch = models.CharField(max_length=32, blank=True)
-    number = models.BigIntegerField(default=0, help_text="Receipts: up to this batch. Custody: this batch.")
+    number = models.BigIntegerField(default=0, help_text="Receipts: up to this batch. Custody and erasure: this one.")
     facts = models.JSONField(help_text="The whole statement with its signature.")
     digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of its canonical bytes and signature.")
     via = models.CharField(max_length=80, blank=True, help_text="Who handed it over, by which road.")
@@ -87,3 +89,14 @@ class Visit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device} until {self.ends_at:%Y-%m-%d %H:%M}"
+
+
+class UsedNonce(models.Model):
+    """A nonce that a visitor has signed and used; kept for as long as it would be good."""
+
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the nonce, in hex.")
+    public_key = models.CharField(max_length=64, db_index=True, help_text="Of the visitor.")
+    ends_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"nonce of key {self.public_key[:8]}"

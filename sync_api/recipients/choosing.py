@@ -1,7 +1,8 @@
 """Which models are sealed, and to whom: `SYNC_SEALED_MODELS = {"study.visit": ["server-1", "inspector-1"]}`.
 
 "*" speaks for every model without an entry of its own, an empty list for a model that is not sealed. The table of a
-many-to-many field goes with the model that declares it. Marks are never sealed: they hold counts, hashes and keys.
+many-to-many field goes with the model that declares it. The mark of chosen records names their keys, so it is sealed
+to those who may read all of its sealed models; the mark of a whole era holds counts and hashes, and is not.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 
-from sync_api.exceptions import SealedModelsInvalid
+from sync_api.exceptions import MarkNotReadable, SealedModelsInvalid
 from sync_api.schema.describe import is_synced
-from sync_api.wire.marks import MARK_LABEL
+from sync_api.wire.marks import MARK_LABEL, Mark
 
 EVERY = "*"
 
@@ -49,6 +50,17 @@ def names_for(label: str, chosen: dict[str, tuple[str, ...]]) -> tuple[str, ...]
         if candidate in chosen:
             return chosen[candidate]
     return ()
+
+
+def names_for_mark(mark: Mark, chosen: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """To whom a mark is sealed; nobody: not sealed. MarkNotReadable: some of its models have no reader in common."""
+    if not mark.is_partial:
+        return ()
+    sealed = {label: names for label in mark.models if (names := names_for(label, chosen))}
+    common = [name for name in next(iter(sealed.values()), ()) if all(name in names for names in sealed.values())]
+    if sealed and not common:
+        raise MarkNotReadable(models=sorted(sealed))
+    return tuple(common)
 
 
 def declaring(label: str) -> str:

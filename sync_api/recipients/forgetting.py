@@ -7,10 +7,12 @@ they were made, hold the same values in the open: they are emptied once the serv
 from __future__ import annotations
 
 from django.db import connections
+from django.db.models import Q, QuerySet
 
-from sync_api.models import LocalDevice, OutgoingTransaction
+from sync_api.models import Finalization, LocalDevice, OutgoingTransaction
 from sync_api.recipients.choosing import names_for, sealed_models
 from sync_api.transactions import immediate
+from sync_api.wire.marks import MARK_LABEL, Mark, read_mark
 
 
 def forget_sealed_payloads(alias: str, device: LocalDevice | str, until_id: int) -> int:
@@ -27,7 +29,33 @@ def forget_sealed_payloads(alias: str, device: LocalDevice | str, until_id: int)
         chosen = sealed_models()
         present = rows.order_by().values_list("tx_name", flat=True).distinct() if chosen else []
         labels = [label for label in present if names_for(label, chosen)]
-        return rows.filter(tx_name__in=labels).update(payload=None, previous_pk=None, reason=None, tx_pk="")
+        marks = sealed_marks(rows, chosen) if MARK_LABEL in present else []
+        forget_chosen_keys(alias, name, chosen)
+        return rows.filter(Q(tx_name__in=labels) | Q(pk__in=marks)).update(
+            payload=None, previous_pk=None, reason=None, tx_pk=""
+        )
+
+
+def sealed_marks(rows: QuerySet[OutgoingTransaction], chosen: dict[str, tuple[str, ...]]) -> list[int]:
+    """Ids of the marks that name keys of sealed models."""
+    marks = rows.filter(tx_name=MARK_LABEL).values_list("pk", "payload")
+    return [pk for pk, payload in marks if is_sealed_mark(read_mark(payload), chosen)]
+
+
+def forget_chosen_keys(alias: str, device: str, chosen: dict[str, tuple[str, ...]]) -> None:
+    """Which records were moved off stays in the sealed mark alone. Call inside a transaction."""
+    ended = Finalization.objects.using(alias).filter(
+        device__name=device, is_partial=True, state=Finalization.State.WIPED
+    )
+    for one in ended:
+        for label in one.manifest["models"]:
+            if names_for(label, chosen):
+                one.manifest["models"][label]["keys"] = []
+        one.save(using=alias, update_fields=["manifest"])
+
+
+def is_sealed_mark(mark: Mark, chosen: dict[str, tuple[str, ...]]) -> bool:
+    return mark.is_partial and any(names_for(label, chosen) for label in mark.models)
 
 
 def scrub_database(alias: str) -> bool:

@@ -8,6 +8,7 @@ and a later one lacks are retired, so that a rotated key goes out of use; keys a
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from sync_api.conf import alias_settings, limit
 from sync_api.exceptions import RecipientsUnproven
-from sync_api.models import Recipient
+from sync_api.models import LocalDevice, Recipient
 from sync_api.recipients.book import add_recipient, known_recipients, retire_recipient
 from sync_api.recipients.own import own_key
 from sync_api.transactions import immediate
@@ -42,6 +43,21 @@ def recipient_list(alias: str) -> dict[str, Any]:
     recipients += [{"name": one.name, "public_key": one.public_key} for one in known]
     facts = {"signer": name, "at": timezone.now().isoformat(), "recipients": recipients}
     return signed(RECIPIENTS, facts, device_keys(name))
+
+
+def digest_of(recipients: list[dict[str, str]]) -> str:
+    """SHA-256 over names and keys, in hex: the same for the same list, whenever it was signed."""
+    return hashlib.sha256(
+        "\n".join(sorted(f"{one['name']} {one['public_key']}" for one in recipients)).encode()
+    ).hexdigest()
+
+
+def newer_list(alias: str, known: str | None) -> dict[str, Any] | None:
+    """This installation's list for a device that says the digest of the one it knows; None where it is the same."""
+    if known is None:
+        return None
+    mine = recipient_list(alias)
+    return None if digest_of(mine["recipients"]) == known else mine
 
 
 def check_list(value: Any, *, server: str, server_key: str) -> list[dict[str, str]]:
@@ -72,4 +88,7 @@ def take_list(alias: str, value: Any, *, server: str, server_key: str) -> TakenL
         gone = sorted(brought.values_list("key_id", flat=True))
         for key_id in gone:
             retire_recipient(alias, key_id)
+        LocalDevice.objects.using(alias).filter(name=alias_settings(alias).device, server_name=server).update(
+            recipients_digest=digest_of(recipients)
+        )
     return TakenList(sorted(listed - in_use), gone)

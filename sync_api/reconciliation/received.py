@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sync_api.conf import alias_settings
+from sync_api.erasing.orders import proven_lines
 from sync_api.models import CarriedBatch, IncomingBatch, ParkedRecord, ParkedUnit
 from sync_api.recipients.own import own_private_keys
 from sync_api.reconciliation.chosen import natural_key_of
@@ -114,7 +115,8 @@ def read_batch(alias: str, content: bytes, labels: list[str], begin: int, end: i
     lines = opened_lines(header, envelope.lines, keys) if header.sealed else envelope.lines
     named = [model["label"] for model in header.models]
     closed = {model for group in header.sealed for model in group["models"] if not can_open(header.sealed, model, keys)}
-    for line in read_lines(header, lines):
+    facts = {"device": header.device, "epoch": header.epoch, "number": header.number, "hash_hex": envelope.hash}
+    for line in read_lines(header, lines, proven_lines(alias, lines, **facts)):
         label = named[line.model] if 0 <= line.model < len(named) else ""
         if label not in labels or not begin <= line.captured_at < end or line.payload is None:
             continue

@@ -14,6 +14,7 @@ from django.db.models import Sum
 from audit.models import Device
 from sync_api import conf
 from sync_api.alarms import raise_alarm
+from sync_api.erasing.orders import proven_lines, without_ordered
 from sync_api.exceptions import BadSignature, CertificateInvalid, RelayFull, WrongDevice
 from sync_api.failpoints import failpoint
 from sync_api.models import CarriedBatch
@@ -55,6 +56,7 @@ def carry(alias: str, content: bytes, *, handed_over_by: str, role: str, via: st
         batch = next((batch for batch in stored if batch.hash == envelope.hash), None)
         state = "duplicate"
         if batch is None:
+            content, envelope = without_ordered(alias, content, envelope)
             check_cut_off(alias, header.certificate, epoch=header.epoch, number=header.number)
             check_room(alias, len(content))
             batch = store(alias, content, header, envelope, handed_over_by=handed_over_by, via=via)
@@ -75,7 +77,8 @@ def checked_header(alias: str, envelope: Envelope) -> Header:
         raise CertificateInvalid(what="it is another device's than the batch's")
     if not envelope.is_signed_by(header.certificate["public_key"]):
         raise BadSignature(device=header.device)
-    for _ in read_lines(header, envelope.lines):
+    facts = {"device": header.device, "epoch": header.epoch, "number": header.number, "hash_hex": envelope.hash}
+    for _ in read_lines(header, envelope.lines, proven_lines(alias, envelope.lines, **facts)):
         pass
     return header
 

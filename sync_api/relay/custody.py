@@ -16,7 +16,7 @@ from sync_api.conf import alias_settings
 from sync_api.models import CarriedBatch, IncomingBatch, OutgoingBatch, Statement
 from sync_api.transactions import immediate
 from sync_api.trust import make_statement
-from sync_api.trust.taking import keep
+from sync_api.trust.taking import forget_custody, keep
 
 RECEIVED = "received"
 HANDED_OVER = "handed_over"
@@ -45,6 +45,7 @@ def note_custody(alias: str, batch: CarriedBatch, action: str, *, other: str, vi
     """Keep this installation's signed word that it received a batch or handed it over. Call inside a transaction."""
     facts = {"epoch": batch.epoch, "number": batch.number, "hash": batch.hash, "action": action}
     keep(alias, make_statement(alias, "custody", batch.device, **facts, other=other, via=via), via="own")
+    forget_custody(alias, batch.device)
 
 
 def note_handing_over(alias: str, *, device: str, epoch: str, number: int, hash_hex: str, other: str) -> None:
@@ -52,6 +53,7 @@ def note_handing_over(alias: str, *, device: str, epoch: str, number: int, hash_
     facts = {"epoch": epoch, "number": number, "hash": hash_hex, "action": HANDED_OVER}
     with immediate(alias):
         keep(alias, make_statement(alias, "custody", device, **facts, other=other, via="push"), via="own")
+        forget_custody(alias, device)
 
 
 def own_custody(alias: str, device: str, hashes: set[str]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from sync_api.exceptions import BatchNotHere, NoLocalDevice, VisitorRefused
 from sync_api.models import LocalDevice, OutgoingBatch
 from sync_api.rest.parsers import BATCH_MEDIA_TYPE
 from sync_api.rest.serializers import HEX_32, HEX_64
-from sync_api.rest.views import SyncView, problem_answers
+from sync_api.rest.views import SyncView, check_query, problem_answers
 from sync_api.sealing import seal
 
 CARRIERS = frozenset({"relay", "server"})
@@ -98,6 +98,7 @@ def visited_device(request: Request, alias: str) -> LocalDevice:
 
 
 def first_after(request: Request) -> int:
+    check_query(request, "after")
     try:
         after = int(request.query_params.get("after", "0"))
     except ValueError as error:

@@ -76,6 +76,7 @@ PROBLEMS: dict[str, Problem] = {
     "certificate_revoked": Problem(403, "The certificate has been revoked", "Ask the server's operator."),
     "device_name_taken": Problem(409, "Another device has this name", "Give one of them another name."),
     "visit_refused": Problem(403, "The visit was refused", "Ask for a new nonce and sign it."),
+    "too_many_visits": Problem(429, "Too many visits of one device", "Use the pass of the last visit, or wait."),
     "too_many_statements": Problem(400, "Not a list of statements that is taken", "Send them in several requests."),
     "not_enrolled": Problem(409, "This installation is not enrolled itself", "Run `enrol` on it."),
     # middlemen

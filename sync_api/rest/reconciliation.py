@@ -12,7 +12,7 @@ from sync_api import conf
 from sync_api.reconciliation.chosen import read_day
 from sync_api.reconciliation.manifest import MANIFEST_TYPE, make_manifest
 from sync_api.rest.outgoing import visited_device
-from sync_api.rest.views import SyncView, problem_answers
+from sync_api.rest.views import SyncView, check_query, problem_answers
 
 
 class DayManifest(SyncView):
@@ -30,5 +30,6 @@ class DayManifest(SyncView):
         """
         alias = conf.server_alias()
         visited_device(request, alias)
+        check_query(request, "day")
         manifest = make_manifest(alias, read_day(request.query_params.get("day", "")))
         return HttpResponse(orjson.dumps(manifest), content_type=MANIFEST_TYPE, headers={"Cache-Control": "no-store"})

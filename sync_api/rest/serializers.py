@@ -83,6 +83,7 @@ class CertificateGivenSerializer(serializers.Serializer[Any]):
 
 class VisitRequestSerializer(serializers.Serializer[Any]):
     certificate = CertificateGivenSerializer()
+    address = StrictCharField(max_length=260, help_text="Host, and port unless it is the scheme's, that was dialled.")
     nonce = StrictCharField(max_length=200, help_text="From `GET server`.")
     signature = StrictCharField(min_length=128, max_length=128, help_text="By the certificate's key, in hex.")
 
@@ -143,6 +144,7 @@ class AcceptedSerializer(serializers.Serializer[Any]):
     statements = serializers.ListField(
         child=serializers.JSONField(), required=False, help_text="Signed statements about the batch's device."
     )
+    recipients = RecipientListSerializer(required=False, help_text="Where the device knows another list.")
 
 
 class EpochSerializer(serializers.Serializer[Any]):
@@ -160,6 +162,7 @@ class DeviceSerializer(serializers.Serializer[Any]):
     server = ServerIdentitySerializer()
     epochs = EpochSerializer(many=True)
     parked = serializers.IntegerField(help_text="Units set aside until someone removes the cause.")
+    recipients = RecipientListSerializer(required=False, help_text="Where the device knows another list.")
 
 
 class ProblemSerializer(serializers.Serializer[Any]):

@@ -24,7 +24,7 @@ from sync_api.rest.serializers import (
     StatementsTakenSerializer,
     VisitRequestSerializer,
 )
-from sync_api.rest.views import EnrolmentThrottle, SyncView, certificate_or_none, problem_answers
+from sync_api.rest.views import EnrolmentThrottle, SyncView, certificate_or_none, check_query, problem_answers
 from sync_api.transactions import immediate
 from sync_api.trust import take_statements
 from sync_api.trust.handing_on import page_of_statements
@@ -59,12 +59,13 @@ class Visits(SyncView):
         """Exchange a certificate, and a signed nonce of `GET server`, for a short-lived token.
 
         The signature is over the heading `syncserver-visit-1` and a zero byte, then the canonical JSON of `device`,
-        `public_key`, `server` (this installation's name) and `nonce`.
+        `public_key`, `server` and `server_key` (this installation's name and key, from its certificate), `address`
+        (as in the body) and `nonce`. A nonce is good once.
         """
         serializer = VisitRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         alias = conf.server_alias()
-        given = begin_visit(alias, dict(serializer.validated_data))
+        given = begin_visit(alias, dict(serializer.validated_data), addresses=own_addresses(request))
         if conf.alias_settings(alias).role == Device.Role.SERVER:
             with immediate(alias):
                 adopt(alias, given.visit.certificate)
@@ -74,6 +75,11 @@ class Visits(SyncView):
             "certificate": certificate_or_none(alias),
         }
         return Response(body, status=201, headers={"Cache-Control": "no-store"})
+
+
+def own_addresses(request: Request) -> frozenset[str]:
+    """Where this installation is reached: as SYNC_ADDRESSES says, else as this request's Host header says."""
+    return frozenset(conf.addresses() or [request.get_host().lower()])
 
 
 class Statements(SyncView):
@@ -96,8 +102,7 @@ class Statements(SyncView):
         """
         if not request.query_params.get("after"):
             keep_own_heartbeat(conf.server_alias())
-        if unknown := set(request.query_params) - {"after", "device"}:
-            raise ValidationError({str(name)[:50]: "not known" for name in unknown}, code="unknown")
+        check_query(request, "after", "device")
         asking: Any = request.user
         devices: list[str] | None = request.query_params.getlist("device") or None
         if devices and not all(map(DEVICE.fullmatch, devices)):

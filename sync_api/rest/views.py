@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotFound
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -21,12 +23,13 @@ from audit.models import Device
 from sync_api import conf
 from sync_api.enrolment.registration import enrol_device, server_identity
 from sync_api.enrolment.requests import read_request
-from sync_api.exceptions import DeviceUnknown, MalformedEnvelope, NotEnrolled
+from sync_api.exceptions import DeviceUnknown, MalformedEnvelope, NotEnrolled, RecipientKeyFileBroken
 from sync_api.failpoints import failpoint
 from sync_api.fleet import take_heartbeat
 from sync_api.fleet.facts import now
 from sync_api.inbox import head_receipt
 from sync_api.models import IncomingEpoch, ParkedUnit
+from sync_api.recipients.lists import newer_list
 from sync_api.rest import problems
 from sync_api.rest.authentication import IsDevice, TokenAuthentication
 from sync_api.rest.batches import take_batch
@@ -43,6 +46,14 @@ from sync_api.trust import own_certificate
 from sync_api.trust.handing_on import settled_receipts
 from sync_api.trust.visits import new_nonce
 
+KNOWN_RECIPIENTS = OpenApiParameter(
+    "X-Sync-Recipients",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Of a device that seals payloads: the digest of the list of recipients that it knows; where it is "
+    "another one now, the answer has `recipients`.",
+)
+
 
 def problem_answers(*statuses: int) -> dict[Any, Any]:
     """For the OpenAPI description: these statuses answer with a problem."""
@@ -50,6 +61,9 @@ def problem_answers(*statuses: int) -> dict[Any, Any]:
         (status, problems.CONTENT_TYPE): OpenApiResponse(ProblemSerializer, description="A problem; see `code`.")
         for status in statuses
     }
+
+
+SEEN_AGAIN = timedelta(seconds=1)
 
 
 class SyncView(APIView):
@@ -126,6 +140,7 @@ class Batches(SyncView):
 
     @extend_schema(
         operation_id="send_batch",
+        parameters=[KNOWN_RECIPIENTS],
         request={BATCH_MEDIA_TYPE: bytes},
         responses={
             200: OpenApiResponse(AcceptedSerializer, description="Held before: the same receipt again."),
@@ -145,6 +160,7 @@ class Batches(SyncView):
         bringer: Any = request.user
         alias = conf.server_alias()
         body = take_batch(alias, request.data, handed_over_by=bringer.name, role=bringer.role)
+        body |= newer_recipients(alias, request)
         seen(bringer)
         failpoint("accept.before_answer")
         return Response(body, status=self.statuses[body["state"]])
@@ -153,7 +169,11 @@ class Batches(SyncView):
 class OwnDevice(SyncView):
     """What the server holds of the asking device."""
 
-    @extend_schema(operation_id="own_device", responses={200: DeviceSerializer, **problem_answers(401, 403)})
+    @extend_schema(
+        operation_id="own_device",
+        parameters=[KNOWN_RECIPIENTS],
+        responses={200: DeviceSerializer, **problem_answers(401, 403)},
+    )
     def get(self, request: Request) -> Response:
         """Heads and receipts per epoch, how far it is applied, and how much is set aside."""
         alias = conf.server_alias()
@@ -167,6 +187,7 @@ class OwnDevice(SyncView):
             "server": server_identity(alias),
             "epochs": [epoch_facts(alias, device, epoch) for epoch in epochs],
             "parked": parked,
+            **newer_recipients(alias, request),
         }
         return Response(body)
 
@@ -210,6 +231,21 @@ def certificate_or_none(alias: str) -> dict[str, Any] | None:
         return None
 
 
+def check_query(request: Request, *known: str) -> None:
+    """Nothing but these in the query: a misspelt name would quietly ask for something else. ValidationError."""
+    if unknown := set(request.query_params) - set(known):
+        raise ValidationError({str(name)[:50]: "not known" for name in unknown}, code="unknown")
+
+
+def newer_recipients(alias: str, request: Request) -> dict[str, Any]:
+    """The member `recipients` of an answer, where the device says that it knows another list."""
+    try:
+        newer = newer_list(alias, request.headers.get("X-Sync-Recipients"))
+    except RecipientKeyFileBroken:  # told where the list itself is asked for; what was sent is taken all the same
+        newer = None
+    return {} if newer is None else {"recipients": newer}
+
+
 def registered(request: Request) -> Device:
     """The asking device as it is registered here; a visitor of a relay is not. Raises DeviceUnknown."""
     device: Any = request.user
@@ -234,11 +270,15 @@ def epoch_facts(alias: str, device: Device, epoch: IncomingEpoch) -> dict[str, A
 def seen(device: Any) -> None:
     """Note that the device was here, if it is registered; skipped while a consumer holds its row.
 
-    Opens its own transaction.
+    Once a second is enough: a push of many batches writes it, and waits for the disk, no more often. Opens its own
+    transaction.
     """
     if not isinstance(device, Device):
         return
     alias = conf.server_alias()
+    here = timezone.now()
+    if device.last_seen_at is not None and timedelta(0) <= here - device.last_seen_at < SEEN_AGAIN:
+        return
     free = Device.objects.using(alias).select_for_update(skip_locked=True, no_key=True).filter(pk=device.pk)
     with transaction.atomic(using=alias):
-        Device.objects.using(alias).filter(pk__in=free.values("pk")).update(last_seen_at=timezone.now())
+        Device.objects.using(alias).filter(pk__in=free.values("pk")).update(last_seen_at=here)

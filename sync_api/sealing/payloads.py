@@ -7,8 +7,9 @@ from typing import Any
 
 from sync_api.exceptions import RecipientKeyMissing
 from sync_api.recipients.book import public_keys
-from sync_api.recipients.choosing import names_for, sealed_models
+from sync_api.recipients.choosing import names_for, names_for_mark, sealed_models
 from sync_api.sealing.pending import Row
+from sync_api.wire.marks import MARK, read_mark
 from sync_api.wire.sealed_payloads import Group, Place, new_group, seal_content
 
 
@@ -23,7 +24,10 @@ def seal_payloads(
     chosen = sealed_models()
     if not chosen:
         return rows, []
-    groups = new_groups(alias, place, [names_for(model["label"], chosen) for model in models], models)
+    names = [names_for(model["label"], chosen) for model in models]
+    if rows[-1].action == MARK:  # the last of its batch
+        names[schema_ids.index(rows[-1].schema_id)] = names_for_mark(read_mark(rows[-1].payload), chosen)
+    groups = new_groups(alias, place, names, models)
     if not groups:
         return rows, []
     by_schema = {schema_ids[index]: group for group in groups for index in group.facts["models"]}

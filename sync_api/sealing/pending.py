@@ -15,13 +15,17 @@ has lower ids only, and every unit after it higher ones.
 
 from __future__ import annotations
 
+from itertools import chain, groupby, islice
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
-from django.db import connections
+from django.db import OperationalError, connections
+from django.db.models import BigIntegerField, Count, Func, Min, Sum
 
 from sync_api.conf import limit
 from sync_api.exceptions import UnitTooLarge
 from sync_api.models import LocalDevice, OutgoingTransaction
+from sync_api.sealing.unreadable import is_unreadable, mend_unreadable
 from sync_api.wire.marks import MARK
 
 COLUMNS = (
@@ -29,6 +33,8 @@ COLUMNS = (
 )
 
 KEY_SHOWN_MAX = 100
+
+PAYLOAD = attrgetter("payload")
 
 
 class Row(NamedTuple):
@@ -51,38 +57,42 @@ class Row(NamedTuple):
 def pending_rows(alias: str, device: LocalDevice) -> list[Row]:
     """The rows of the next batch; empty when everything is sealed. Call inside a transaction that holds the
     device's row. UnitTooLarge names a unit that no batch may carry; those before it are given first."""
-    if connections[alias].vendor == "sqlite":
+    if connections[alias].vendor != "sqlite":
+        return interleaved_units(alias, device)
+    try:
         return contiguous_units(alias, device)
-    return interleaved_units(alias, device)
+    except OperationalError as error:
+        if not is_unreadable(error) or not mend_unreadable(alias, device):
+            raise
+    return contiguous_units(alias, device)
 
 
 def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
     lines, size_max = int(limit("SYNC_BATCH_LINES")), int(limit("SYNC_BATCH_BYTES"))
+    at_once = int(limit("SYNC_SEAL_READ_ROWS"))
     rows: list[Row] = []
-    size = unit_lines = unit_size = begin = 0
-    unit = None
+    size = 0
     with connections[alias].cursor() as cursor:
         cursor.execute(
             f"SELECT {COLUMNS} FROM sync_api_outgoingtransaction WHERE id > %s AND device = %s ORDER BY id",
             [device.sealed_until, device.name],
         )
-        while chunk := cursor.fetchmany(int(limit("SYNC_SEAL_READ_ROWS"))):
-            for found in chunk:
-                if found[1] != unit:
-                    if len(rows) >= lines or size >= size_max:
-                        return rows
-                    unit, unit_lines, unit_size, begin = found[1], 0, 0, len(rows)
-                rows.append(Row._make(found))
-                length = len(found[4])
-                size += length
-                unit_lines += 1
-                unit_size += length
+        found = chain.from_iterable(iter(lambda: cursor.fetchmany(at_once), []))
+        for _, unit in groupby(found, key=itemgetter(Row._fields.index("unit"))):
+            if len(rows) >= lines or size >= size_max:
+                return rows
+            begin, unit_size = len(rows), 0
+            while part := list(map(Row._make, islice(unit, at_once))):
+                rows += part
+                unit_size += sum(map(bytes_of, map(PAYLOAD, part)))
+                unit_lines = len(rows) - begin
                 if unit_lines > lines or unit_size > size_max:
                     if begin and exceeded(unit_lines, unit_size):
                         return rows[:begin]
                     check_unit(alias, unit_lines, unit_size, rows[begin].id)
-                if found[2] == MARK:
-                    return rows
+            size += unit_size
+            if rows[-1].action == MARK:
+                return rows
     return rows
 
 
@@ -96,7 +106,7 @@ def interleaved_units(alias: str, device: LocalDevice) -> list[Row]:
         whole = whole_units(alias, device, bound)
         if whole:
             return take(alias, whole, lines=lines, size_max=size_max)
-        check_unit(alias, window, window_size, first_pending(alias, device))
+        check_units_within(alias, device, bound)
         window, window_size = window * 4, window_size * 4
 
 
@@ -132,9 +142,26 @@ def whole_units(alias: str, device: LocalDevice, bound: int) -> list[list[Row]]:
     return sorted(units.values(), key=lambda unit: unit[-1].id)
 
 
-def first_pending(alias: str, device: LocalDevice) -> int:
-    rows = OutgoingTransaction.objects.using(alias).filter(device=device.name, batch_number=None)
-    return int(rows.order_by("id").values_list("id", flat=True)[0])
+def check_units_within(alias: str, device: LocalDevice, bound: int) -> None:
+    """UnitTooLarge for a unit that has more within the bound than any may have. Several large ones in one window are
+    no reason: the window grows until the first of them is whole."""
+    rows = OutgoingTransaction.objects.using(alias).filter(device=device.name, batch_number=None, id__lte=bound)
+    units = (
+        rows.order_by()
+        .values("unit")
+        .annotate(
+            lines=Count("id"),
+            size=Sum(Func("payload", function="octet_length", output_field=BigIntegerField())),
+            first=Min("id"),
+        )
+    )
+    for unit in units.order_by("first"):
+        check_unit(alias, unit["lines"], unit["size"], unit["first"])
+
+
+def bytes_of(text: str) -> int:
+    """As UTF-8. (Asking whether a text is ASCII costs nothing: Python keeps it with the text.)"""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def take(alias: str, units: list[list[Row]], *, lines: int, size_max: int) -> list[Row]:
@@ -144,7 +171,7 @@ def take(alias: str, units: list[list[Row]], *, lines: int, size_max: int) -> li
     for unit in units:
         if rows and (len(rows) >= lines or size >= size_max):
             break
-        unit_size = sum(len(row.payload) for row in unit)
+        unit_size = sum(bytes_of(row.payload) for row in unit)
         if rows and exceeded(len(unit), unit_size):
             break
         check_unit(alias, len(unit), unit_size, unit[0].id)

@@ -28,7 +28,7 @@ from sync_api.trust import own_certificate
 from sync_api.wire import chain
 from sync_api.wire.format import FORMAT, Sealed, check_sealed, encode
 from sync_api.wire.keys import DeviceKeys, device_keys
-from sync_api.wire.lines import quoted
+from sync_api.wire.lines import BASELINE, quoted
 from sync_api.wire.marks import MARK, read_mark
 from sync_api.wire.sealed_payloads import Place
 
@@ -220,27 +220,26 @@ def encode_lines(rows: list[Row], time: int, schemas: list[int], producers: list
     """One line per row: [unit, model, action, time, offset, user, reason, previous key, payload(, producer)]."""
     model_of = {schema_id: index for index, schema_id in enumerate(schemas)}
     producer_of = {producer: f",{index}" if index else "" for index, producer in enumerate(producers)}
-    texts: dict[str | None, str] = {}
-
-    def text(value: str | None) -> str:
-        found = texts.get(value)
-        if found is None:
-            found = texts[value] = quoted(value)
-        return found
-
+    texts = Quoted()
     lines = []
-    number, unit = -1, None
-    for row in rows:
-        if row.unit != unit:
-            number, unit = number + 1, row.unit
-        action = "B" if row.is_baseline else row.action
-        offset = "null" if row.utc_offset is None else row.utc_offset
-        previous = quoted(row.previous_pk)
+    number, known = -1, None
+    for _, unit, action, previous, payload, schema, is_baseline, user, reason, producer, captured_at, offset in rows:
+        if unit != known:
+            number, known = number + 1, unit
         lines.append(
-            f'[{number},{model_of[row.schema_id]},"{action}",{row.captured_at - time},{offset},'
-            f"{text(row.user)},{text(row.reason)},{previous},{row.payload}{producer_of[row.producer]}]".encode()
+            f'[{number},{model_of[schema]},"{BASELINE if is_baseline else action}",{captured_at - time},'
+            f"{'null' if offset is None else offset},{texts[user]},{texts[reason]},"
+            f"{'null' if previous is None else quoted(previous)},{payload}{producer_of[producer]}]".encode()
         )
     return lines
+
+
+class Quoted(dict[str | None, str]):
+    """The texts of one batch as they stand in its lines: few, and each in thousands of rows."""
+
+    def __missing__(self, text: str | None) -> str:
+        found = self[text] = quoted(text)
+        return found
 
 
 def mark_sealed(alias: str, batch: OutgoingBatch, rows: list[Row]) -> None:

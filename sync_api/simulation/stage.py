@@ -19,7 +19,7 @@ from django.db import Error
 from sync_api.client import enrol
 from sync_api.enrolment.registration import add_device
 from sync_api.exceptions import ServerRefused, SyncError
-from sync_api.simulation.computers import Computer, Template
+from sync_api.simulation.computers import Computer, Template, fast_folder
 from sync_api.simulation.kills import Killed, killed_at
 from sync_api.simulation.network import Network
 from sync_api.simulation.truth import Account
@@ -90,7 +90,7 @@ class Stage:
     """Units that were parked when the server last consumed."""
 
     def __enter__(self: Staged) -> Staged:
-        self._folder = tempfile.TemporaryDirectory(prefix="syncserver-simulation-")
+        self._folder = tempfile.TemporaryDirectory(prefix="syncserver-simulation-", dir=fast_folder())
         self.folder = Path(self._folder.name)
         self.server = self.add_computer(SERVER, SERVER, "server")
         return self

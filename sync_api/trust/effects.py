@@ -10,17 +10,21 @@ from django.db.models import Q
 from audit.models import Device
 from sync_api.alarms import raise_alarm
 from sync_api.conf import alias_settings
+from sync_api.erasing.orders import carry_out
 from sync_api.models import DeviceCredential, IncomingBatch, IncomingEpoch, LocalDevice
 from sync_api.trust.positions import own_receipt
 from sync_api.trust.verifying import Signer
 from sync_api.wire.statements import RECEIPTS
 
 
-def apply_effect(alias: str, statement: dict[str, Any], signer: Signer) -> None:
-    """Do what a believed statement calls for. Call inside a transaction; again, it changes nothing.
+def apply_effect(alias: str, statement: dict[str, Any], signer: Signer) -> bool:
+    """Do what a believed statement calls for; whether it was an order that found something to erase here.
 
-    Raises StatementInvalid for a receipt that this device's own batches contradict.
+    Call inside a transaction; again, it changes nothing. Raises StatementInvalid for a receipt that this device's own
+    batches contradict.
     """
+    if statement["kind"] == "erasure":
+        return carry_out(alias, statement)
     if statement["kind"] == "revocation":
         revoke_keys(alias, statement)
     elif statement["kind"] in RECEIPTS:
@@ -29,6 +33,7 @@ def apply_effect(alias: str, statement: dict[str, Any], signer: Signer) -> None:
             own_receipt(alias, device, statement, signer)
         elif alias_settings(alias).role == Device.Role.SERVER:
             compare_with_inbox(alias, statement)
+    return False
 
 
 def revoke_keys(alias: str, statement: dict[str, Any]) -> None:

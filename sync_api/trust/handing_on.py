@@ -17,6 +17,7 @@ from sync_api.wire.certificates import canonical
 DEVICES_AT_ONCE = 50
 ANSWERED = ("held", "applied", "durable", "revocation")
 ANSWERED_MAX = 50
+ORDERS_ANSWERED_MAX = 20
 ANSWERED_BYTES_MAX = 128 * 1024
 PAGE_BYTES_MAX = 2 * 1024 * 1024
 
@@ -83,7 +84,14 @@ def answer_statements(alias: str, device: str, epoch: str) -> list[dict[str, Any
     by_others = ExpressionWrapper(Q(facts__has_key="certificate"), output_field=BooleanField())
     servers_first = stored.order_by(by_others.asc(), "-id")
     others = list(servers_first.values_list("facts", flat=True)[:ANSWERED_MAX])
-    return [*own, *within_bytes(others[::-1], ANSWERED_BYTES_MAX)]
+    orders = stored_orders(alias, device)
+    return [*own, *orders, *within_bytes(others[::-1], ANSWERED_BYTES_MAX)]
+
+
+def stored_orders(alias: str, device: str) -> list[dict[str, Any]]:
+    """The newest orders to erase; a device asks for all of them when it asks for statements."""
+    orders = Statement.objects.using(alias).filter(device=device, kind=Statement.Kind.ERASURE).order_by("-id")
+    return within_bytes(list(orders.values_list("facts", flat=True)[:ORDERS_ANSWERED_MAX])[::-1], ANSWERED_BYTES_MAX)
 
 
 def settled_receipts(alias: str, device: str, epoch: str) -> list[dict[str, Any]]:

@@ -57,6 +57,8 @@ def check_hash(alias: str, device: LocalDevice, receipt: dict[str, Any]) -> None
     head = device.head_number if receipt["epoch"] == device.epoch else batches.aggregate(last=Max("number"))["last"]
     if own is None and (head is None or receipt["number"] <= head):
         return  # of an epoch that is not stored here, or a batch removed after its durable mark
+    if own is None and receipt["epoch"] != device.epoch:  # restored, and enrolled again since: that is known
+        raise StatementInvalid(code="hash_differs", what="it speaks of an earlier life of this device")
     registered, _ = Device.objects.using(alias).get_or_create(name=device.name, defaults={"role": device.role})
     raise_alarm(
         alias,

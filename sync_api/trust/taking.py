@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sync_api.conf import limit
 from sync_api.exceptions import StatementInvalid, SyncError
 from sync_api.models import Statement
+from sync_api.overwriting import deleted_overwritten
 from sync_api.transactions import immediate
 from sync_api.trust.effects import apply_effect
 from sync_api.trust.making import LATEST_ONLY, make_statement
@@ -53,9 +56,12 @@ def take_statements(alias: str, statements: Iterable[Any], via: str) -> Taken:
         except SyncError as error:
             taken.refused[error.code] += 1
     if believed:
-        with immediate(alias):
+        orders = any(statement["kind"] == "erasure" for statement, _ in believed)
+        with deleted_overwritten(alias) if orders else nullcontext(), immediate(alias):
             for statement, signer in sorted(believed, key=in_one_order):
                 take_one(alias, statement, signer, via, taken)
+            for device in {one["device"] for one, _ in believed if one["kind"] == Statement.Kind.CUSTODY}:
+                forget_custody(alias, device)
     return taken
 
 
@@ -68,14 +74,31 @@ def in_one_order(believed: tuple[dict[str, Any], Signer]) -> tuple[Any, ...]:
 def take_one(alias: str, statement: dict[str, Any], signer: Signer, via: str, taken: Taken) -> None:
     """Apply and keep one believed statement. Call inside a transaction."""
     try:
-        apply_effect(alias, statement, signer)
+        done = apply_effect(alias, statement, signer)
     except StatementInvalid as error:
         taken.refused[error.code] += 1
         return
+    if done:
+        tell_erased(alias, statement)
     if keep(alias, statement, via):
         taken.new += 1
     else:
         taken.known += 1
+
+
+def tell_erased(alias: str, order: dict[str, Any]) -> None:
+    """Keep this installation's signed word that it followed an order. Call inside a transaction; once per order."""
+    facts = {name: order[name] for name in ("epoch", "number", "hash")}
+    told = make_statement(
+        alias,
+        "custody",
+        order["device"],
+        **facts,
+        action="erased",
+        other=order["signer"],
+        via=f"order of {order['at']}",
+    )
+    keep(alias, told, via="own")
 
 
 def issue_statement(alias: str, kind: str, device: str, *, via: str, **facts: Any) -> dict[str, Any]:
@@ -104,8 +127,17 @@ def keep(alias: str, statement: dict[str, Any], via: str) -> bool:
     return True
 
 
+def forget_custody(alias: str, device: str) -> None:
+    """The oldest custody statements about a device go, beyond SYNC_CUSTODY_KEPT_MAX. Call inside a transaction."""
+    custody = Statement.objects.using(alias).filter(kind=Statement.Kind.CUSTODY, device=device).order_by("-pk")
+    most = int(limit("SYNC_CUSTODY_KEPT_MAX"))
+    oldest_kept = custody.values_list("pk", flat=True)[most - 1 : most].first()
+    if oldest_kept is not None:
+        custody.filter(pk__lt=oldest_kept).order_by().delete()
+
+
 def statement_row(statement: dict[str, Any], via: str) -> Statement:
-    names_batch = statement["kind"] in (*RECEIPTS, "custody")
+    names_batch = statement["kind"] in (*RECEIPTS, "custody", "erasure")
     return Statement(
         kind=statement["kind"],
         signer=statement["signer"],

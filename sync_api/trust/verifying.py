@@ -12,10 +12,12 @@ from sync_api.models import DeviceCredential, LocalDevice
 from sync_api.trust.certificates import check_issued, trusted_servers
 from sync_api.trust.revocations import check_not_revoked
 from sync_api.wire.certificates import canonical
+from sync_api.wire.erasing import is_erased_line
 from sync_api.wire.header import DEVICE, HEX32, HEX64, is_certificate, number, short, text
 from sync_api.wire.statements import RECEIPTS, is_statement, is_statement_of
 
 KEYS_REVOKED_MAX = 100
+ERASED_LINES_MAX = 5_000
 EPOCHS_TOLD_MAX = 500
 BYTES_MAX = 16 * 1024
 """For a signer that is no server."""
@@ -155,9 +157,21 @@ def is_cut_off(value: Any) -> bool:
 def is_custody(statement: dict[str, Any]) -> bool:
     return (
         is_batch_named(statement)
-        and statement.get("action") in ("received", "handed_over")
+        and statement.get("action") in ("received", "handed_over", "erased")
         and text(DEVICE)(statement.get("other"))
         and short(statement.get("via"))
+    )
+
+
+def is_erasure(statement: dict[str, Any]) -> bool:
+    lines = statement.get("lines")
+    return (
+        is_batch_named(statement)
+        and isinstance(lines, list)
+        and 0 < len(lines) <= ERASED_LINES_MAX
+        and all(map(is_erased_line, lines))
+        and isinstance(statement.get("reason"), str)
+        and short(statement.get("by"))
     )
 
 
@@ -165,5 +179,6 @@ FORMS: dict[str, Callable[[dict[str, Any]], bool]] = {
     **dict.fromkeys(RECEIPTS, is_batch_named),
     "revocation": is_revocation,
     "custody": is_custody,
+    "erasure": is_erasure,
     "heartbeat": lambda statement: True,
 }

@@ -1,13 +1,16 @@
 """Visits: any certified device gets a short-lived pass at any installation that trusts its issuer.
 
-The visitor proves that it has its certificate's key by signing a nonce of the installation. The nonce is signed
-itself, so nothing is kept for those who only ask; it is good for SYNC_NONCE_SECONDS.
+The visitor proves that it has its certificate's key by signing a nonce of the installation, together with that
+installation's name and key and the address that it dialled. A man in the middle, at an address of his own, can hand
+the proof on, but it is not good at the server's. The nonce is signed itself, so nothing is kept for those who only
+ask; it is good once, for SYNC_NONCE_SECONDS.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,8 +19,8 @@ from django.core.signing import BadSignature, TimestampSigner
 from django.utils import timezone
 
 from sync_api.conf import alias_settings, limit
-from sync_api.exceptions import VisitRefused
-from sync_api.models import Visit
+from sync_api.exceptions import TooManyVisits, VisitElsewhere, VisitRefused
+from sync_api.models import UsedNonce, Visit
 from sync_api.transactions import immediate
 from sync_api.trust.certificates import check_certificate, own_certificate
 from sync_api.wire.certificates import is_signed_by, signed
@@ -41,29 +44,54 @@ def new_nonce(alias: str) -> str:
     return signer(alias).sign(secrets.token_urlsafe(16))
 
 
-def visit_request(alias: str, *, server: str, nonce: str) -> dict[str, Any]:
-    """The visitor's side: this installation's request to the one named `server`. Raises NotEnrolled."""
+def visit_request(alias: str, *, server: str, key: str, address: str, nonce: str) -> dict[str, Any]:
+    """The visitor's side: this installation's request to the one named `server`, met at `address` (host and port).
+
+    `key`: that installation's public key, from its certificate. Raises NotEnrolled.
+    """
     certificate = own_certificate(alias)
-    proof = signed(VISIT, proven(certificate, server=server, nonce=nonce), device_keys(certificate["device"]))
-    return {"certificate": certificate, "nonce": nonce, "signature": proof["signature"]}
+    facts = proven(certificate, server=server, key=key, address=address, nonce=nonce)
+    proof = signed(VISIT, facts, device_keys(certificate["device"]))
+    return {"certificate": certificate, "address": address, "nonce": nonce, "signature": proof["signature"]}
 
 
-def begin_visit(alias: str, request: dict[str, Any]) -> Pass:
+def begin_visit(alias: str, request: dict[str, Any], *, addresses: Collection[str]) -> Pass:
     """Check a visitor's request and give it a pass. Opens its own transaction.
 
-    Raises CertificateInvalid and its kinds, or VisitRefused.
+    `addresses`: where this installation is reached. Raises CertificateInvalid and its kinds, VisitRefused or
+    TooManyVisits.
     """
-    certificate, nonce = request["certificate"], request["nonce"]
+    certificate, nonce, address = request["certificate"], request["nonce"], request["address"]
     check_certificate(alias, certificate)
     name = certificate["device"]
     try:
         signer(alias).unsign(nonce, max_age=timedelta(seconds=limit("SYNC_NONCE_SECONDS")))
     except BadSignature as error:
         raise VisitRefused(device=name, what="its nonce is not from here, or too old") from error
-    facts = proven(certificate, server=alias_settings(alias).device, nonce=nonce)
+    own = alias_settings(alias).device
+    facts = proven(certificate, server=own, key=device_keys(own).public_hex, address=address, nonce=nonce)
     if not is_signed_by(VISIT, {**facts, "signature": request["signature"]}, certificate["public_key"]):
         raise VisitRefused(device=name, what="it is not signed with its certificate's key for this installation")
-    return give_pass(alias, certificate)
+    if address not in addresses:
+        raise VisitElsewhere(device=name, dialled=address, addresses=sorted(addresses))
+    with immediate(alias):
+        use_nonce(alias, certificate, nonce)
+        return give_pass(alias, certificate)
+
+
+def use_nonce(alias: str, certificate: dict[str, Any], nonce: str) -> None:
+    """Note that a nonce was used; those that are too old for another use go. Call inside a transaction that keeps
+    other writers out. Raises VisitRefused when it was used before, TooManyVisits beyond SYNC_NONCES_PER_DEVICE_MAX.
+    """
+    now, used = timezone.now(), UsedNonce.objects.using(alias)
+    used.filter(ends_at__lte=now).delete()
+    digest = hashlib.sha256(nonce.encode()).hexdigest()
+    if used.filter(digest=digest).exists():
+        raise VisitRefused(device=certificate["device"], what="its nonce was used before")
+    if used.filter(public_key=certificate["public_key"]).count() >= limit("SYNC_NONCES_PER_DEVICE_MAX"):
+        raise TooManyVisits(device=certificate["device"], seconds=int(limit("SYNC_NONCE_SECONDS")))
+    ends_at = now + timedelta(seconds=limit("SYNC_NONCE_SECONDS"))
+    used.create(digest=digest, public_key=certificate["public_key"], ends_at=ends_at)
 
 
 def give_pass(alias: str, certificate: dict[str, Any]) -> Pass:
@@ -95,12 +123,14 @@ def find_visit(alias: str, token: str) -> Visit | None:
     return visit
 
 
-def proven(certificate: dict[str, Any], *, server: str, nonce: str) -> dict[str, Any]:
-    """What a visitor signs: that this key wants a pass of that installation now."""
+def proven(certificate: dict[str, Any], *, server: str, key: str, address: str, nonce: str) -> dict[str, Any]:
+    """What a visitor signs: that this key wants a pass of that installation, at that address, now."""
     return {
         "device": certificate["device"],
         "public_key": certificate["public_key"],
         "server": server,
+        "server_key": key,
+        "address": address,
         "nonce": nonce,
     }
 

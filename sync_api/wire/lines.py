@@ -10,40 +10,27 @@ The action "P" is a mark (sync_api.wire.marks): alone in its unit, and last in i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import orjson
 
 from sync_api.exceptions import ErasedLineUnproven, MalformedEnvelope
 from sync_api.wire.chain import ERASED_MARK
+from sync_api.wire.erasing import ErasedLines
 from sync_api.wire.header import TIME_MAX, TIME_MIN, Header
 from sync_api.wire.marks import MARK, MARK_LABEL
+from sync_api.wire.plain_lines import NUL_ESCAPE, OFFSET_MINUTES_MAX, Line, plain_lines
 from sync_api.wire.sealed_payloads import BASE64, SEALED_KEY
 
 ACTIONS = frozenset("IUDBP")
 BASELINE = "B"
-OFFSET_MINUTES_MAX = 24 * 60
 KEY_TYPES = frozenset({str, int})
-NUL_ESCAPE = b"\\u0000"
+
+PART = 1_000
+"""Lines that are looked at together: the database takes them in while the next are read."""
 
 
-class Line(NamedTuple):
-    """A checked line. `payload` is raw JSON text, `key` the value of the model's key in it.
-
-    Of a line that is sealed and not opened, `payload` is a JSON text (the ciphertext) and `key` is SEALED_KEY.
-    """
-
-    unit: int
-    model: int
-    action: str
-    captured_at: int
-    utc_offset: int | None
-    user: str | None
-    reason: str | None
-    previous_key: str | None
-    payload: str
-    key: str | int
-    producer: int
+NOTHING_ERASED: ErasedLines = {}
 
 
 def quoted(text: str | None) -> str:
@@ -51,20 +38,43 @@ def quoted(text: str | None) -> str:
     return "null" if text is None else orjson.dumps(text).decode().replace("[", "\\u005b")
 
 
-def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
+def read_lines(header: Header, lines: Sequence[bytes], erased: ErasedLines = NOTHING_ERASED) -> Iterator[Line]:
     """The lines, checked: types, units that rise by one, a value for every field of the model.
 
-    MalformedEnvelope names the line, ErasedLineUnproven one that is replaced by its hash. Field values are not
-    looked at: that is the consumer's work. The checks stand in one expression, as this runs once per line; what
-    exactly was wrong is found out afterwards.
+    MalformedEnvelope names the line, ErasedLineUnproven one that is replaced by its hash and not among `erased`, which
+    orders prove. Field values are not looked at: that is the consumer's work. Of the lines before a wrong one, some may
+    be given first.
     """
+    last = -1
+    for start in range(0, len(lines), PART):
+        part = lines[start : start + PART]
+        read = plain_lines(header, part, last)
+        if read is None:
+            for line in one_by_one(header, part, erased, start, last):
+                last = line.unit
+                yield line
+        else:
+            last = read[-1].unit
+            yield from read
+    if last + 1 != header.units:
+        raise MalformedEnvelope(what="the number of units is not the header's")
+
+
+def one_by_one(header: Header, lines: Sequence[bytes], erased: ErasedLines, before: int, last: int) -> Iterator[Line]:
+    """Lines after `before` others, the last of unit `last`. The checks stand in one expression; what exactly was wrong
+    is found out afterwards."""
     widths = [len(model["fields"]) for model in header.models]
     keys = [[field[0] for field in model["fields"]].index(model["pk"]) for model in header.models]
-    models, producers, last = len(widths), len(header.producers), -1
+    models, producers = len(widths), len(header.producers)
     mark_model = next((index for index, model in enumerate(header.models) if model["label"] == MARK_LABEL), -1)
     earliest, latest = TIME_MIN - header.time, TIME_MAX - header.time
     known: tuple[Any, Any, Any] = (None, None, None)
-    for number, raw in enumerate(lines, 1):
+    for number, raw in enumerate(lines, before + 1):
+        if raw[:1] == ERASED_MARK:
+            line = erased_line(header, erased, number, last)
+            last = line.unit
+            yield line
+            continue
         values = split(number, raw)
         unit, model, action, dt, offset, user, reason, previous, payload, *more = values
         producer = more[0] if more else 0
@@ -100,8 +110,6 @@ def read_lines(header: Header, lines: Sequence[bytes]) -> Iterator[Line]:
         text = raw[start : raw.rindex(b"]", start, raw.rindex(b"]")) + 1].decode()
         last = unit
         yield Line(unit, model, action, header.time + dt, offset, user, reason, previous, text, key, producer)
-    if last + 1 != header.units:
-        raise MalformedEnvelope(what="the number of units is not the header's")
 
 
 def is_mark_in_place(header: Header, number: int, values: list[Any], last: int) -> bool:
@@ -120,7 +128,6 @@ def sealed_line(header: Header, values: list[Any], last: int) -> Line | None:
         and BASE64.fullmatch(payload) is not None
         and reason is None
         and previous is None
-        and action != MARK
         and any(model in group["models"] for group in header.sealed)
     )
     is_sound = (
@@ -143,10 +150,19 @@ def sealed_line(header: Header, values: list[Any], last: int) -> Line | None:
     return Line(unit, model, action, moment, offset, shown(user), None, None, text, SEALED_KEY, producer)
 
 
+def erased_line(header: Header, erased: ErasedLines, number: int, last: int) -> Line:
+    """An erased line as its order tells it. ErasedLineUnproven without one, or with one that does not fit the batch."""
+    told = erased.get(number - 1)
+    if told is None or not (
+        last <= told.unit <= last + 1 and told.model < len(header.models) and told.producer < len(header.producers)
+    ):
+        raise ErasedLineUnproven(line=number)
+    facts = (told.unit, told.model, told.action, told.captured_at, told.utc_offset, told.user, told.reason)
+    return Line(*facts, told.previous_key, None, told.key, told.producer)
+
+
 def split(number: int, raw: bytes) -> list[Any]:
     """The nine or ten values of a line."""
-    if raw[:1] == ERASED_MARK:
-        raise ErasedLineUnproven(line=number)
     try:
         values = orjson.loads(raw)
     except orjson.JSONDecodeError:

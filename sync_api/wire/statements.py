@@ -7,7 +7,9 @@ A statement is a flat JSON object with `kind`, `device` (whom it is about), `sig
                              `first`: it speaks of the batches from `first` to `number` alone
     applied                  may have `preserved`: what the marks that end eras found (see sync_api.finalizing)
     revocation               public_keys, after ({"epoch", "number"} or null), reason
-    custody                  epoch, number, hash, action (received or handed_over), other, via
+    custody                  epoch, number, hash, action (received, handed_over or erased), other, via
+    erasure                  epoch, number, hash, lines (see sync_api.wire.erasing), reason, by: an order to all who
+                             have that batch
     heartbeat                facts about the device: see sync_api.fleet
 """
 
@@ -23,7 +25,7 @@ from sync_api.wire.keys import DeviceKeys
 
 STATEMENT = b"syncserver-statement-1\0"
 RECEIPTS = ("held", "applied", "durable")
-KINDS = (*RECEIPTS, "revocation", "custody", "heartbeat")
+KINDS = (*RECEIPTS, "revocation", "custody", "heartbeat", "erasure")
 STATEMENT_BYTES_MAX = 64 * 1024
 FLOAT_MAX = 1e15
 """Below it, a float is written with a point by everyone."""

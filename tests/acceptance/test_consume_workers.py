@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.seed_study import ROOT, Study
+
+pytestmark = pytest.mark.long
 
 
 def test_two_worker_processes_apply_everything_once(tmp_path: Path) -> None:

@@ -10,23 +10,17 @@ import pytest
 
 from tests.processes import Installation, enrol, installation, start_web
 
+pytestmark = pytest.mark.long
+
 KILLED = -9
 ROWS = 30
 APPS = ["tests.portal"]
 OWN = ("finalize.after_mark", "finalize.before_wipe", "finalize.after_wipe")
 OTHERS = ("seal.after_commit", "push.before_send", "push.after_answer", "push.after_receipt")
-IN_DEFAULT_RUN = "finalize.before_wipe"
 
 
-def cases() -> list[Any]:
-    return [
-        pytest.param(vendor, name, id=f"{vendor}-{name}",
-                     marks=() if (vendor, name) == ("sqlite", IN_DEFAULT_RUN) else pytest.mark.long)
-        for vendor in ("sqlite", "postgresql") for name in (*OWN, *OTHERS)
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("vendor", "failpoint"), cases())
+@pytest.mark.parametrize("failpoint", [*OWN, *OTHERS])
+@pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
 def test_a_kill_while_finalizing_loses_nothing_and_repeats_nothing(tmp_path: Path, vendor: str, failpoint: str) -> None:
     laptop = installation(tmp_path, role="client", device="laptop-1", apps=APPS, TEST_BATCH_LINES="20", **QUICK)
     central = installation(tmp_path, role="server", device="central", apps=APPS, vendor=vendor)

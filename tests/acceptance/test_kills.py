@@ -10,6 +10,8 @@ import pytest
 from sync_api.failpoints import FAILPOINTS
 from tests.processes import Installation, Web, enrol, installation, start_web
 
+pytestmark = pytest.mark.long
+
 KILLED = -9
 ROWS = 60
 BATCH_LINES = "20"
@@ -17,25 +19,13 @@ APPS = ["tests.portal"]
 NTH = (1, 2)
 """Each failpoint is tried at its first passing and, once something is stored already, at its second."""
 
-IN_DEFAULT_RUN = 2
 DIRECT = [name for name in FAILPOINTS if name.split(".")[0] in ("seal", "push", "accept", "consume")]
 """Those on the way without a middleman."""
-STATIONS = ("accept", "consume")
-SHORT = {name for station in STATIONS for name in [f for f in DIRECT if station in f][:1]}
 
 
-def cases(vendor: str) -> list[object]:
-    return [
-        pytest.param(
-            vendor, name, nth, id=f"{vendor}-{name}-{nth}",
-            marks=() if vendor == "sqlite" and nth == 1 and name in SHORT else pytest.mark.long,
-        )
-        for name in DIRECT
-        for nth in NTH
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("vendor", "failpoint", "nth"), cases("sqlite") + cases("postgresql"))
+@pytest.mark.parametrize("nth", NTH)
+@pytest.mark.parametrize("failpoint", DIRECT)
+@pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
 def test_a_kill_at_a_failpoint_loses_nothing_and_repeats_nothing(
     tmp_path: Path, vendor: str, failpoint: str, nth: int
 ) -> None:
@@ -54,7 +44,7 @@ def test_a_kill_at_a_failpoint_loses_nothing_and_repeats_nothing(
     assert_exactly_once(laptop, central)
 
 
-@pytest.mark.parametrize("vendor", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+@pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
 def test_two_pushers_and_two_consumers_at_once_apply_everything_once(tmp_path: Path, vendor: str) -> None:
     laptop, central, web = pair(tmp_path, vendor)
     try:

@@ -16,6 +16,8 @@ from sync_api.failpoints import FAILPOINTS
 from tests.acceptance.test_kills import APPS, KILLED, assert_exactly_once, ended, make_rows
 from tests.processes import Installation, Web, enrol, installation, running_web
 
+pytestmark = pytest.mark.long
+
 ON_THE_WAY = [name for name in FAILPOINTS if name.split(".")[0] in ("carry", "relay")]
 BATCHES = 6
 ROWS = 10 * BATCHES
@@ -66,7 +68,7 @@ def field(tmp_path: Path) -> Iterator[Field]:
         yield made
 
 
-@pytest.mark.parametrize("vendor", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+@pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
 def test_a_laptop_that_never_meets_the_server_has_its_receipts_at_the_next_visit(tmp_path: Path, vendor: str) -> None:
     with a_field(tmp_path, vendor=vendor) as field:
         (taken,) = field.pull()["laptops"]
@@ -101,7 +103,6 @@ def content(station: Installation, number: int) -> bytes:
     return bytes(found[0])
 
 
-@pytest.mark.long
 def test_custody_is_known_on_every_hop_and_a_lost_middleman_loses_nothing(tmp_path: Path, field: Field) -> None:
     field.pull()
     missing = field.laptop.manage("custody", "--missing")
@@ -127,7 +128,6 @@ def all_custody(station: Installation) -> list[dict[str, Any]]:
     return list(station.manage_json("custody")["custody"])
 
 
-@pytest.mark.long
 def test_what_a_lost_middleman_took_is_listed_on_the_server(tmp_path: Path, field: Field) -> None:
     field.pull()
     second = new_middleman(tmp_path, "relay-2", field.central, field.web)
@@ -138,7 +138,6 @@ def test_what_a_lost_middleman_took_is_listed_on_the_server(tmp_path: Path, fiel
     assert (missing["signer"], missing["first"], missing["number"]) == ("relay-1", 4, BATCHES)
 
 
-@pytest.mark.long
 def test_an_altered_batch_is_refused_and_the_laptop_s_own_still_gets_there(tmp_path: Path, field: Field) -> None:
     field.pull()
     spoiled = bytearray(content(field.middleman, 3))
@@ -157,7 +156,6 @@ def test_an_altered_batch_is_refused_and_the_laptop_s_own_still_gets_there(tmp_p
     assert_exactly_once(field.laptop, field.central)
 
 
-@pytest.mark.long
 def test_a_withheld_batch_is_noticed_and_what_follows_waits_for_it(tmp_path: Path, field: Field) -> None:
     field.pull()
     assert change(field.middleman, "DELETE FROM sync_api_carriedbatch WHERE number = 2") == 1
@@ -170,7 +168,6 @@ def test_a_withheld_batch_is_noticed_and_what_follows_waits_for_it(tmp_path: Pat
     assert_exactly_once(field.laptop, field.central)
 
 
-@pytest.mark.long
 def test_batches_handed_on_under_each_other_s_numbers_are_put_right(field: Field) -> None:
     field.pull()
     two, three = content(field.middleman, 2), content(field.middleman, 3)
@@ -187,7 +184,6 @@ def test_batches_handed_on_under_each_other_s_numbers_are_put_right(field: Field
     assert_exactly_once(field.laptop, field.central)
 
 
-@pytest.mark.long
 def test_the_same_batches_by_two_middlemen_in_turns_arrive_once(tmp_path: Path, field: Field) -> None:
     second = new_middleman(tmp_path, "relay-2", field.central, field.web)
     field.pull()
@@ -202,7 +198,6 @@ def test_the_same_batches_by_two_middlemen_in_turns_arrive_once(tmp_path: Path, 
     assert_exactly_once(field.laptop, field.central)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("failpoint", ON_THE_WAY)
 @pytest.mark.parametrize("nth", [1, 2], ids=["first", "with-something-stored"])
 def test_a_middleman_killed_anywhere_loses_and_repeats_nothing(field: Field, failpoint: str, nth: int) -> None:
@@ -225,7 +220,6 @@ def test_a_middleman_killed_anywhere_loses_and_repeats_nothing(field: Field, fai
     assert field.status()["unsent_batches"] == 0
 
 
-@pytest.mark.long
 def test_a_chain_of_middlemen_and_servers(tmp_path: Path, field: Field) -> None:
     """field -> middleman -> second middleman -> community server -> central server, and the receipts back."""
     community = installation(tmp_path, role="server", device="community", apps=APPS)
@@ -258,7 +252,6 @@ def trust(station: Installation, server: Installation) -> None:
     station.manage("trust_server", own["name"], "--key", own["public_key"])
 
 
-@pytest.mark.long
 def test_only_what_is_in_a_verified_backup_is_purged(field: Field) -> None:
     field.pull()
     field.hand_on()

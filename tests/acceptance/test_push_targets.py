@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.test_kills import APPS, assert_exactly_once, make_rows
 from tests.acceptance.test_middleman import new_middleman
 from tests.processes import enrol, free_port, installation, running_web, start_web
+
+pytestmark = pytest.mark.long
 
 
 def test_the_middleman_gets_the_batches_while_the_server_is_out_of_reach(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.acceptance.test_kills import APPS, assert_exactly_once, make_rows
 from tests.processes import Installation, Web, enrol, installation, start_web
 
+pytestmark = pytest.mark.long
+
 LATER = "2100-01-01T00:00:00+00:00"
 
 
@@ -89,7 +91,6 @@ def test_a_server_restored_from_yesterday_gets_everything_again(stage: Stage) ->
     assert_exactly_once(stage.laptop, stage.central)
 
 
-@pytest.mark.long
 def test_a_server_restored_from_before_the_enrolment_knows_its_own_certificate_again(stage: Stage) -> None:
     laptop2 = replace(stage.laptop, folder=stage.folder / "laptop-2", device="laptop-2")
     before = stage.keep(stage.central)
@@ -106,7 +107,6 @@ def test_a_server_restored_from_before_the_enrolment_knows_its_own_certificate_a
     assert {device["device"] for device in held["fleet"]} >= {"laptop-1", "laptop-2"}
 
 
-@pytest.mark.long
 def test_a_restored_laptop_without_new_work_is_told_and_made_whole(stage: Stage) -> None:
     make_rows(stage.laptop, 0, 20)
     stage.sync()
@@ -155,7 +155,6 @@ def test_a_restored_laptop_with_new_work_forks_and_is_made_whole(stage: Stage) -
     assert stage.codes("laptop-1") >= {"R110", "R111", "R31", "R32"}
 
 
-@pytest.mark.long
 def test_the_clone_of_a_laptop_goes_on_under_a_name_of_its_own(stage: Stage) -> None:
     make_rows(stage.laptop, 0, 20)
     stage.sync()

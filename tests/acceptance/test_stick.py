@@ -13,6 +13,8 @@ import pytest
 
 from tests.processes import Installation, enrol, installation, running_web
 
+pytestmark = pytest.mark.long
+
 KILLED = -9
 APPS = ["tests.portal"]
 WATCH_SECONDS_MAX = 60.0
@@ -35,7 +37,6 @@ def counts(station: Installation, *options: str) -> object:
     return json.loads(station.manage("portal_count", *options))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
 def test_a_season_by_stick_arrives_exactly_once_whatever_is_killed(tmp_path: Path, vendor: str) -> None:
     laptop, site, central = field(tmp_path, vendor)

@@ -101,7 +101,10 @@ def remove_files(file: Path) -> None:
 
 
 def copy_postgres(source: str, target: str) -> None:
+    """A web process keeps its connections; it finds them cut, and connects anew."""
     drop(target)
+    cut = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = {}"
+    administer(sql.SQL(cut).format(sql.Literal(source)))
     administer(
         sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
             sql.Identifier(target), sql.Identifier(source)

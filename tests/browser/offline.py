@@ -59,10 +59,10 @@ class Visit:
                 return press
         raise AssertionError(f"{wanted} is not reached by {presses_max} presses of Tab")
 
-    def picture(self, name: str) -> None:
+    def picture(self, name: str, *, full_page: bool = True) -> None:
         """Keep a picture of the page when SCREENSHOTS names a folder."""
         if folder := os.environ.get("SCREENSHOTS"):
-            self.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+            self.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=full_page)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.signals import class_prepared
 
+from audit.index import Indexed
 from audit.mirror.build import build_mirror
 
 
@@ -33,6 +34,8 @@ class Patient(Uploaded):
     sex = models.CharField(max_length=1, null=True)
     dob = models.DateField(null=True)
 
+    indexed = Indexed(identifiers=("surname", "forename"))
+
     class Meta:
         db_table = "patient"
 
@@ -41,6 +44,8 @@ class PatientIdNum(Uploaded):
     patient = models.ForeignKey(Patient, models.DO_NOTHING, db_constraint=False)
     which_idnum = models.IntegerField(null=True)
     idnum_value = models.BigIntegerField(null=True)
+
+    indexed = Indexed(identifiers=("idnum_value", "which_idnum"), parent="patient")
 
     class Meta:
         db_table = "patient_idnum"
@@ -55,6 +60,8 @@ class RefSatisGen(Uploaded):
     good = models.TextField(null=True)
     bad = models.TextField(null=True)
 
+    indexed = Indexed(identifiers=("service",))
+
     class Meta:
         db_table = "ref_satis_gen"
 
@@ -65,6 +72,8 @@ class ProgressNote(Uploaded):
     location = models.TextField(null=True)
     note = models.TextField(null=True)
 
+    indexed = Indexed(identifiers=("location",), parent="patient")
+
     class Meta:
         db_table = "progressnote"
 
@@ -72,6 +81,8 @@ class ProgressNote(Uploaded):
 class PhotoSequence(Uploaded):
     patient = models.ForeignKey(Patient, models.DO_NOTHING, db_constraint=False)
     sequence_description = models.TextField(null=True)
+
+    indexed = Indexed(identifiers=("sequence_description",), parent="patient")
 
     class Meta:
         db_table = "photosequence"

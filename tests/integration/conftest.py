@@ -19,7 +19,7 @@ EMPTIED = [
     *(models.UploadedOffset, models.UploadStep, models.Upload),
     *(models.ParkedRecord, models.ParkedUnit, models.Alarm, models.IncomingTransaction, models.IncomingBatch),
     *(models.Statement, models.TrustedServer, models.Recipient, models.Visit, models.PushTarget),
-    *(models.CarriedBatch, models.Bundle, models.Finalization),
+    *(models.CarriedBatch, models.Bundle, models.Finalization, models.UsedNonce),
     *(models.IncomingEra, models.IncomingEpoch, models.EnrolmentCode, models.DeviceCredential, Device),
     *(models.OutgoingBatch, models.OutgoingTransaction),
 ]

@@ -7,6 +7,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models.signals import class_prepared
 
+from audit.index import Indexed
 from audit.mirror.build import build_mirror
 
 REFERENCES = {"Visit": {"nurse": "username"}}
@@ -22,6 +23,8 @@ class_prepared.connect(mirror_of_this_app)
 
 class Visit(models.Model):
     """Refers to a model that is defined later, to itself, to an unsynced model and to a content type."""
+
+    indexed = Indexed(identifiers=("code", "on"), parent="site")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     site = models.ForeignKey("Site", models.CASCADE)
@@ -50,6 +53,8 @@ class Visit(models.Model):
 
 class Site(models.Model):
     """Counts its own keys."""
+
+    indexed = Indexed()
 
     name = models.CharField(max_length=50, unique=True)
     is_open = models.BooleanField(default=True)

@@ -39,13 +39,13 @@ def bug(plant: Callable[[], Iterator[None]]) -> Bug:
 
 @bug
 def acknowledge_before_commit() -> Iterator[None]:
-    """The server answers with a receipt, and every third time its transaction is lost."""
-    right, calls = batches.accept, iter(range(1, 10**9))
+    """The server answers with a receipt, and the transaction of every second batch is lost."""
+    right = batches.accept
 
     def wrong(alias: str, content: bytes, *args: Any, **kwargs: Any) -> Any:
         with transaction.atomic(using=alias):
             accepted = right(alias, content, *args, **kwargs)
-            if next(calls) % 3 == 0:
+            if accepted.number % 2 == 0:
                 transaction.set_rollback(True, using=alias)
         return accepted
 

@@ -13,7 +13,7 @@ PAGE = "docs/explanation/planted-bugs.md"
 SEEDS = 5
 RUNS = 40
 STEPS = 40
-SHRINK_SECONDS = 60
+SHRINK_SECONDS = 15
 LINES_MAX = 14
 WIDTH_MAX = 160
 

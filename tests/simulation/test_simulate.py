@@ -25,11 +25,13 @@ def test_a_few_runs_hold_every_promise_and_make_a_report(tmp_path: Path) -> None
     assert "All promises held" in report.read_text()
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_run(template: Template) -> None:
     first, second = (simulate(seed=5, runs=2, steps=12, template=template) for _ in range(2))
     assert (first.kinds, first.outcomes, first.checked) == (second.kinds, second.outcomes, second.checked)
 
 
+@pytest.mark.long
 def test_a_run_with_every_kind_of_step_holds(world: World) -> None:
     """Scripted, so that each step is tried whatever the seeds draw."""
     world.write("laptop-1", [("create", place) for place in range(20)])

@@ -167,7 +167,7 @@ def test_user_of_a_request_may_be_looked_up_in_the_same_database(laptop: str) ->
         is_authenticated = True
 
         def get_username(self) -> str:
-            return User.objects.using(laptop).get().username
+            return User.objects.using(laptop).get(username="ann").username
 
     request: Any = RequestFactory().get("/")
     request.user = Lazy()

@@ -9,7 +9,7 @@ import httpx
 from django.db import connections
 from django.test import Client
 
-HANDED_ON = ("Authorization", "X-Sync-Heartbeat", "Idempotency-Key")
+HANDED_ON = ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients", "Idempotency-Key")
 
 
 class Road(httpx.BaseTransport):

@@ -9,7 +9,8 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from sync_api.deserializer import consume, ignore, open_units, retry_parked
+from sync_api.deserializer import columns, consume, ignore, open_units, retry_parked
+from sync_api.deserializer.decode import model_decoder
 from sync_api.models import IncomingBatch, IncomingEpoch, IncomingTransaction, ParkedUnit
 from tests.integration.deserializer.received import Laptop, baseline, delete, insert, update
 from tests.matrix.models import Person, Place, Symptom, Word
@@ -55,6 +56,63 @@ def test_inserts_updates_and_deletes_stand_in_the_mirror_as_they_were_made(lapto
     assert (report.total("inserted"), report.total("updated"), report.total("deleted")) == (3, 1, 1)
     assert not IncomingTransaction.objects.using(server).filter(is_consumed=False).exists()
     assert IncomingBatch.objects.using(server).get().state == "consumed"
+
+
+@pytest.fixture
+def buggy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that fails, in a way nobody foresaw, at every record that is not open."""
+
+    def decoder(column: Any) -> list[Any]:
+        return [{1: True}[value] for value in column]
+
+    model_decoder.cache_clear()
+    for decoders in (columns.FOR_SQLITE, columns.FOR_POSTGRESQL):
+        monkeypatch.setitem(decoders, "boolean", decoder)
+    yield
+    model_decoder.cache_clear()
+
+
+def test_a_unit_at_which_the_program_fails_is_parked_alone(
+    laptop9: Laptop, server: str, buggy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laptop9.deliver(
+        [insert(Place, **place(1))],
+        [insert(Place, **place(2, is_open=0)), insert(Symptom, id=1, name="cough")],
+        [insert(Person, **person(1, place=2))],
+        [insert(Place, **place(3))],
+    )
+    laptop9.deliver([insert(Place, **place(4, is_open=0))], [insert(Symptom, id=2, name="cold")])
+    report = consume(server)
+    assert not any(one.error for one in report.devices)
+    assert parked(server) == [
+        ("failed", "matrix.place", "2"),
+        ("behind_parked", "matrix.person", str(uuid.UUID(int=1).hex)),
+        ("failed", "matrix.place", "4"),
+    ]
+    assert open_units(server)[0].next_step
+    assert (shown(server, Place, "id"), shown(server, Symptom, "id")) == ([(1,), (3,)], [(2,)])
+    retry_parked(server)
+    assert [attempts for (attempts,) in open_units(server).values_list("attempts")] == [2, 2, 2]
+    monkeypatch.undo()  # the next version
+    model_decoder.cache_clear()
+    assert sum(one.released for one in retry_parked(server)) == 3
+    assert shown(server, Place, "id") == [(1,), (2,), (3,), (4,)]
+
+
+def test_a_model_at_which_the_program_fails_keeps_no_other_waiting(
+    laptop9: Laptop, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unreadable:
+        def __str__(self) -> str:
+            raise KeyError("version")
+
+    model_decoder.cache_clear()
+    monkeypatch.setattr(Place, "min_client_version", Unreadable(), raising=False)
+    laptop9.deliver([insert(Place, **place(1))], [insert(Symptom, id=1, name="cough")])
+    consume(server)
+    assert parked(server) == [("failed", "matrix.place", "1")]
+    assert shown(server, Symptom, "id") == [(1,)]
+    model_decoder.cache_clear()
 
 
 def test_consuming_again_applies_nothing(laptop9: Laptop, server: str) -> None:

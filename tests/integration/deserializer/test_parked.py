@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from audit.models import TableChanges
-from sync_api.deserializer import consume, open_units, retry_parked, try_out
+from sync_api.deserializer import consume, ignore, open_units, retry_parked, try_out
 from sync_api.deserializer import retry as retrying
 from sync_api.models import IncomingBatch, IncomingTransaction, ParkedUnit
 from tests.integration.deserializer.received import Laptop, insert, update
@@ -63,6 +63,32 @@ def everything(server: str) -> list[Any]:
     """All that a dry run could have changed."""
     tables = (ParkedUnit, IncomingTransaction, TableChanges, Symptom.mirror.model, Place.mirror.model)
     return [list(table._default_manager.using(server).order_by("pk").values()) for table in tables]
+
+
+def test_the_end_of_an_ended_epoch_is_set_aside_and_holds_nothing_back(laptop9: Laptop, server: str) -> None:
+    """What a relay brought after the restored laptop had gone on without it. Nothing of it undoes later work."""
+    laptop9.deliver([insert(Place, **place(1))])
+    consume(server)
+    ended = laptop9.epoch
+    laptop9.begin(kind="continues", epoch=ended.epoch, number=1, hash="1-1")
+    laptop9.deliver([update(Place, **place(1, visitors=5))])
+    consume(server)
+    laptop9.epoch, later = ended, laptop9.epoch
+    late = laptop9.deliver([update(Place, **place(1, visitors=2))], [insert(Place, **place(2))])
+    IncomingBatch.objects.using(server).filter(pk=late.pk).update(is_late=True)
+    report = consume(server)
+    assert (report.total("parked"), report.devices[0].error) == (2, "")
+    laptop9.epoch = later
+    laptop9.deliver([update(Place, **place(1, visitors=6))], [insert(Place, **place(2, visitors=9))])
+    consume(server)
+    retry_parked(server)
+    assert [(unit.code, unit.tx_pk) for unit in open_units(server)] == [("epoch_ended", "1"), ("epoch_ended", "2")]
+    assert "later epoch" in told("parked", "list", database=server)
+    shown = Place.mirror.using(server).filter(mirror_current=True, mirror_era="NOW").order_by("id")
+    assert list(shown.values_list("id", "visitors")) == [(1, 6), (2, 9)]
+    for unit in open_units(server):
+        ignore(server, unit.pk, reason="entered again on the laptop")
+    assert not open_units(server).exists()
 
 
 def test_every_parked_unit_has_its_turn_however_many_are_parked(laptop9: Laptop, server: str, settings: Any) -> None:

@@ -11,10 +11,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from sync_api.capture.reconcile import reconcile_capture
-from sync_api.exceptions import FinalizationOpen, RecordNameInvalid, RecordsReferredTo
+from sync_api.exceptions import FinalizationOpen, MarkNotReadable, RecordNameInvalid, RecordsReferredTo
 from sync_api.finalizing.drive import abandon
 from sync_api.finalizing.marking import mark
-from sync_api.models import Finalization, IncomingEra, OutgoingTransaction
+from sync_api.models import Finalization, IncomingEra, OutgoingBatch, OutgoingTransaction
+from sync_api.recipients.book import add_recipient
+from sync_api.recipients.own import own_key
+from sync_api.wire.format import decode
+from sync_api.wire.marks import MARK_LABEL
 from tests.integration.finalizing.day import LINKS, NOW, Day
 from tests.matrix.models import BloodSpecimen, Person, Place, Specimen, Word
 
@@ -65,6 +69,38 @@ def test_after_moves_the_whole_era_ends_as_ever(day: Day) -> None:
     assert day.current(Word).count() == 3
     assert day.as_of(day.moment()) == before
     assert NOW not in day.eras()
+
+
+def test_the_keys_of_chosen_records_of_sealed_models_are_sealed(day: Day, settings: Any) -> None:
+    """Nobody who carries the batches reads which records left, and the wiped laptop no longer knows."""
+    home = day.local().server_name
+    settings.SYNC_SEALED_MODELS = {"matrix.word": [home, "inspector-1"], "matrix.specimen": [home]}
+    for name in (home, "inspector-1"):
+        add_recipient(day.laptop, name, own_key(name).public_key)
+    day.make("secretkey")
+    day.finalize("matrix.Word:secretkey")
+    batches = OutgoingBatch.objects.using(day.laptop).order_by("id")
+    carried = [decode(bytes(batch.content)) for batch in batches]
+    marked = carried[-1]
+    assert marked.header["models"][-1]["label"] == MARK_LABEL
+    assert len(marked.header["models"]) - 1 in marked.header["sealed"][-1]["models"]
+    assert not any(b"secretkey" in line for line in marked.lines if b'"P"' in line)
+    moved = (IncomingEra.objects.using(day.server).get().preserved or [])[0]["era"]
+    assert list(day.current(Word, moved).values_list("code", flat=True)) == ["secretkey"]
+    settings.SYNC_SEALED_MODELS = {label: [home] for label in ("matrix.word", "matrix.specimen", "matrix.person")}
+    day.finalize()
+    assert "secretkey" not in str(list(Finalization.objects.using(day.laptop).values_list("manifest", flat=True)))
+    marks = OutgoingTransaction.objects.using(day.laptop).filter(action="P", tx_name=MARK_LABEL)
+    assert "secretkey" not in str(list(marks.values_list("payload", flat=True)))
+
+
+def test_records_that_nobody_may_all_read_are_not_moved_off_together(day: Day, settings: Any) -> None:
+    made = day.make()
+    settings.SYNC_SEALED_MODELS = {"matrix.word": ["inspector-1"], "matrix.place": ["inspector-2"]}
+    place = Place.objects.using(day.laptop).create(name="alone")
+    with pytest.raises(MarkNotReadable, match=r"matrix\.place, matrix\.word"):
+        mark(day.laptop, records=[f"matrix.Word:{made['word'].pk}", f"matrix.Place:{place.pk}"])
+    assert not Finalization.objects.using(day.laptop).exists()
 
 
 def test_what_others_refer_to_does_not_leave(day: Day) -> None:

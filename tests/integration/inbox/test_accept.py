@@ -200,6 +200,27 @@ def test_a_new_epoch_closes_the_one_before(server: str, device: Enrolled, chain:
     assert list(IncomingEpoch.objects.using(server).values_list("ordinal", "head_number")) == [(1, 1), (2, 1)]
 
 
+def test_the_end_of_an_earlier_epoch_is_kept_when_others_bring_it(server: str, device: Enrolled, chain: Chain) -> None:
+    """A relay took it before the laptop was restored from an older copy: nobody else has it any more."""
+    accept(server, chain.batch(), NAME)
+    held = chain.hash
+    began = {"kind": "continues", "epoch": chain.epoch, "number": 1, "hash": held}
+    later = Chain(device, secrets.token_hex(16), began)
+    accept(server, later.batch(), NAME)
+    second, third = chain.batch(), chain.batch()
+    enrolled(server, "test-relay", role="relay")
+    assert accept(server, third, "test-relay").state == "early"
+    with pytest.raises(errors.EpochClosed):
+        accept(server, second, NAME)
+    assert accept(server, second, "test-relay").expected == 4
+    assert accept(server, third, NAME, is_from_file=True).state == "duplicate"
+    assert list(IncomingBatch.objects.using(server).order_by("id").values_list("is_late", flat=True)) == [
+        *(False, False, True, True)
+    ]
+    assert [alarm.code for alarm in Alarm.objects.using(server).all()] == ["epoch_ended"]
+    assert accept(server, later.batch(), NAME).state == "held"
+
+
 def test_an_epoch_that_continues_an_unknown_one_is_refused(server: str, device: Enrolled, chain: Chain) -> None:
     accept(server, chain.batch(), NAME)
     began = {"kind": "continues", "epoch": "ab" * 16, "number": 1, "hash": "cd" * 32}

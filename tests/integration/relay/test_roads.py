@@ -168,6 +168,26 @@ def test_a_laptop_of_a_stranger_is_not_visited(land: Land) -> None:
         land.pull()
 
 
+def test_a_man_in_the_middle_of_a_visit_gets_no_pass(land: Land) -> None:
+    """He answers at an address of his own with what the server says, and hands on what the visitor sends."""
+    land.town.middlemen["middle"] = "central"
+    with pytest.raises(errors.ServerRefused) as refused:
+        land.relay(to="middle")
+    assert refused.value.code == "visit_refused"
+    assert not Visit.objects.using(land["central"]).exists()
+    land.relay()
+
+
+def test_a_visit_whose_answer_was_lost_is_made_anew(land: Land) -> None:
+    """A nonce is good once, so the request itself cannot be sent again."""
+    land.town.lost.append("/api/v1/visits")
+    land.relay()
+    assert land.town.requests[:5] == [
+        *("GET central /api/v1/server", "POST central /api/v1/visits", "POST central /api/v1/visits"),
+        *("GET central /api/v1/server", "POST central /api/v1/visits"),
+    ]
+
+
 def test_one_device_s_refusal_does_not_delay_another_s(land: Land) -> None:
     bad, good = new_laptop(land, "laptop-a"), new_laptop(land, "laptop-b")
     for device in (bad, good):

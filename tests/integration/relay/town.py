@@ -20,6 +20,10 @@ class Town(httpx.BaseTransport):
         self.places = places
         self.closed: set[str] = set()
         self.failing = b""
+        self.lost: list[str] = []
+        """Paths of which the next answer does not come back."""
+        self.middlemen: dict[str, str] = {}
+        """By name of one who answers in another's place, handing everything on: that other."""
         self.requests: list[str] = []
         self.client = Client(raise_request_exception=False)
 
@@ -33,6 +37,7 @@ class Town(httpx.BaseTransport):
             raise httpx.ConnectError("no road")
         if self.failing and request.read() == self.failing:
             return httpx.Response(500)
+        host, name = f"{self.middlemen.get(name, name)}.test", self.middlemen.get(name, name)
         before = self.settings.SYNC_SERVER_DATABASE
         self.settings.SYNC_SERVER_DATABASE = self.places[name]
         try:
@@ -41,8 +46,17 @@ class Town(httpx.BaseTransport):
                 str(request.url.raw_path, "ascii"),
                 request.read(),
                 content_type=request.headers.get("content-type", ""),
-                headers={name: request.headers.get(name, "") for name in ("Authorization", "X-Sync-Heartbeat")},
+                headers={
+                    "Host": host,
+                    **{
+                        name: request.headers.get(name, "")
+                        for name in ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients")
+                    },
+                },
             )
         finally:
             self.settings.SYNC_SERVER_DATABASE = before
+        if request.url.path in self.lost:
+            self.lost.remove(request.url.path)
+            raise httpx.ReadTimeout("lost")
         return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import schemathesis
+from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as examples
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from sync_api.models import IncomingBatch, IncomingTransaction
+from sync_api.rest import urls
 from syncserver.wsgi import application
 from tests.integration.field import Enrolled, enrolled
 
@@ -19,22 +23,53 @@ pytestmark = [
     pytest.mark.django_db(databases=["server"], transaction=True),
     pytest.mark.usefixtures("transport_emptied"),
 ]
-OPERATIONS = [
-    ("POST", "/api/v1/enrolments"),
-    ("POST", "/api/v1/batches"),
-    ("GET", "/api/v1/devices/me"),
-    ("GET", "/api/v1/server"),
-    ("POST", "/api/v1/visits"),
-    ("GET", "/api/v1/statements"),
-    ("POST", "/api/v1/statements"),
-]
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the description, as the project itself writes it."""
+
+    method: str
+    path: str
+    facts: dict[str, Any]
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        return list(self.facts.get("parameters", []))
+
+    @property
+    def modes(self) -> list[GenerationMode]:
+        """What takes nothing has nothing to spoil."""
+        has_input = bool(self.inputs) or "requestBody" in self.facts
+        return list(GenerationMode) if has_input else [GenerationMode.POSITIVE]
+
+    @property
+    def takes_any_text(self) -> bool:
+        """A text in the query or a header: a wrong type there is a text like any other once it is written down."""
+        schemas = [one["schema"] for one in self.inputs if one["in"] in ("query", "header")]
+        return any(schema.get("items", schema) == {"type": "string"} for schema in schemas)
+
+
+def described() -> list[Operation]:
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    return [
+        Operation(method.upper(), path, facts)
+        for path, item in schema["paths"].items()
+        for method, facts in item.items()
+        if method in METHODS
+    ]
+
+
+OPERATIONS = described()
 SEED = 20_261_121
 NOT_MEANT = {"positive_data_acceptance", "ignored_auth"}
 """A random code or batch fits the description and is refused all the same: that is their point. Each request here
 carries a good token, which schemathesis takes for one of its own; bad tokens are in test_rest."""
 
 ANY_TEXT = {"negative_data_rejection"}
-"""Of a list of names in the query: a wrong type there is a name like any other once it is written down."""
+VISITORS_ONLY = ("/api/v1/outgoing", "/api/v1/manifest")
+"""Where only middlemen and servers are let in."""
 
 
 @schemathesis.serializer("application/vnd.syncserver.batch")
@@ -45,31 +80,32 @@ def batch_bytes(context: Any, value: Any) -> bytes:
 
 
 @pytest.fixture
-def device(settings: Any) -> Enrolled:
+def askers(settings: Any) -> dict[str, Enrolled]:
+    """By role: who asks."""
     settings.SYNC_SERVER_DATABASE = "server"
     settings.SYNC_ENROL_ATTEMPTS_PER_MINUTE_MAX = 1_000_000
     settings.SYNC_VISITS_PER_MINUTE_MAX = 1_000_000
     settings.ALLOWED_HOSTS = ["*"]
-    return enrolled("server", "test-laptop")
+    return {role: enrolled("server", f"test-{role}", role=role) for role in ("client", "relay")}
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "mode"),
+    ("operation", "mode"),
     [
-        (*operation, mode)
+        pytest.param(operation, mode, id=f"{operation.facts['operationId']}-{mode.value}")
         for operation in OPERATIONS
-        for mode in GenerationMode
-        if mode is GenerationMode.POSITIVE or operation != ("GET", "/api/v1/server")  # it takes nothing to spoil
+        for mode in operation.modes
     ],
 )
-@pytest.mark.parametrize("count", [pytest.param(15, id="15"), pytest.param(200, id="200", marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [pytest.param(10, id="10"), pytest.param(200, id="200", marks=pytest.mark.long)])
 def test_every_answer_is_one_that_the_description_names(
-    device: Enrolled, method: str, path: str, mode: GenerationMode, count: int
+    askers: dict[str, Enrolled], operation: Operation, mode: GenerationMode, count: int
 ) -> None:
     schema = schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", application)
-    operation = schema[path][method]
+    strategy = schema[operation.path][operation.method].as_strategy(generation_mode=mode)
+    asker = askers["relay" if operation.path.startswith(VISITORS_ONLY) else "client"]
     load_all_checks()
-    left_out = NOT_MEANT | (ANY_TEXT if path == "/api/v1/statements" and method == "GET" else set())
+    left_out = NOT_MEANT | (ANY_TEXT if operation.takes_any_text else set())
     checks = CHECKS.get_by_names([name for name in CHECKS.get_all_names() if name not in left_out])
 
     @seed(SEED)
@@ -80,11 +116,19 @@ def test_every_answer_is_one_that_the_description_names(
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(generation_mode=mode))
+    @given(case=strategy)
     def every(case: Any) -> None:
-        response = case.call(headers=device.headers)
+        response = case.call(headers=asker.headers)
         case.validate_response(response, checks=checks)
 
     every()
     assert not IncomingBatch.objects.using("server").exists()
     assert not IncomingTransaction.objects.using("server").exists()
+
+
+def test_the_description_names_every_address_of_the_interface() -> None:
+    """So the operations above are all that there are: only the description itself and its page stand beside them."""
+    named = [pattern for pattern in urls.urlpatterns if pattern.name not in ("schema", "schema-page", "nothing")]
+    routes = {re.sub(r"<\w+:", "<", f"/api/v1/{pattern.pattern}") for pattern in named}
+    paths = {re.sub(r"\{(\w+)\}", r"<\1>", operation.path) for operation in OPERATIONS}
+    assert paths == routes

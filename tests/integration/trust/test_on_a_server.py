@@ -312,6 +312,28 @@ def test_custody_is_handed_on_up_to_its_limit(server: str, relay: Enrolled, sett
     assert Statement.objects.using(server).count() == 3
 
 
+def test_custody_is_kept_up_to_its_limit(server: str, relay: Enrolled, settings: Any) -> None:
+    settings.SYNC_CUSTODY_KEPT_MAX = 3
+    by = {"by": relay.name, "certificate": relay.certificate, "action": "received", "other": NAME, "via": "push"}
+    facts = {"epoch": "ab" * 16, "hash": "cd" * 32}
+    take(server, *(said("custody", NAME, **by, **facts, number=number) for number in (1, 2, 3)))
+    take(server, *(said("custody", NAME, **by, **facts, number=number) for number in (4, 5)))
+    take(server, said("custody", "test-other", **{**by, "other": "test-other"}, **facts, number=1))
+    kept = Statement.objects.using(server).order_by("pk").values_list("device", "number")
+    assert list(kept) == [(NAME, 3), (NAME, 4), (NAME, 5), ("test-other", 1)]
+
+
+def test_alarms_of_one_kind_are_few(server: str, relay: Enrolled, settings: Any) -> None:
+    """What they say comes from others: another hash each time is another alarm, up to the limit."""
+    settings.SYNC_ALARMS_OPEN_MAX = 2
+    chain = Chain.fresh(elsewhere())
+    accept(server, chain.batch(), relay.name)
+    for other in ("aa", "bb", "cc", "dd"):
+        take(server, said("held", NAME, by=SITE, epoch=chain.epoch, number=1, hash=other * 32))
+    alarms = Alarm.objects.using(server).order_by("pk")
+    assert [(alarm.facts["hash"][:2], alarm.times) for alarm in alarms] == [("aa", 1), ("bb", 3)]
+
+
 def test_another_s_receipt_about_another_batch_is_an_alarm(server: str, relay: Enrolled) -> None:
     chain = Chain.fresh(elsewhere())
     accept(server, chain.batch(), relay.name)

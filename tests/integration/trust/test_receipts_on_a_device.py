@@ -163,6 +163,14 @@ def test_when_the_pinned_key_changes_only_the_new_one_counts(laptop: str, device
     assert receipts(laptop, "held") == [1]
 
 
+def test_a_receipt_about_a_life_that_the_device_has_left_is_no_alarm(laptop: str, device: LocalDevice) -> None:
+    """It was restored and enrolled again; a relay has brought the end of its earlier epoch since."""
+    receipt = said("held", NAME, by=HOME, **{**about(batch(laptop, 3)), "number": 9})
+    LocalDevice.objects.using(laptop).filter(pk=device.pk).update(epoch="ef" * 16)
+    assert take(laptop, receipt) == (0, 0, {"hash_differs": 1})
+    assert not Alarm.objects.using(laptop).exists()
+
+
 @pytest.mark.parametrize("facts", [{"hash": "ab" * 32}, {"number": 9}], ids=["another hash", "never sealed here"])
 def test_a_receipt_about_other_batches_raises_an_alarm(laptop: str, device: LocalDevice, facts: dict[str, Any]) -> None:
     receipt = said("held", NAME, by=HOME, **{**about(batch(laptop, 3)), **facts})

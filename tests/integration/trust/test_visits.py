@@ -15,7 +15,7 @@ from django.utils import timezone
 from audit.models import Device
 from sync_api.conf import alias_settings
 from sync_api.enrolment.registration import revoke_device
-from sync_api.models import LocalDevice, Statement, Visit
+from sync_api.models import LocalDevice, Statement, UsedNonce, Visit
 from sync_api.trust import make_statement, visit_request
 from sync_api.trust.pins import pin_server
 from sync_api.trust.visits import VISIT
@@ -31,6 +31,7 @@ pytestmark = [
 JSON = "application/json"
 NAME = "test-laptop"
 SITE = "test-site"
+ADDRESS = "testserver"
 
 
 @pytest.fixture(autouse=True)
@@ -45,13 +46,27 @@ def web() -> Client:
     return Client(raise_request_exception=False)
 
 
-def request_of(web: Client, name: str, *, role: str = "client", issuer: str = SITE) -> dict[str, Any]:
+def request_of(
+    web: Client, name: str, *, role: str = "client", issuer: str = SITE, address: str = ADDRESS
+) -> dict[str, Any]:
     """What the device `name`, enrolled with `issuer`, sends for a visit."""
     server = web.get("/api/v1/server").json()
     keys, certificate = device_keys(name), certified(name, issuer=issuer, role=role)
-    facts = {"device": name, "public_key": keys.public_hex, "server": server["name"], "nonce": server["nonce"]}
+    return signed_request(certificate, server, keys, address=address)
+
+
+def signed_request(certificate: dict[str, Any], server: dict[str, Any], keys: Any, *, address: str) -> dict[str, Any]:
+    """A visitor's request, written out here once more."""
+    facts = {
+        "device": certificate["device"],
+        "public_key": keys.public_hex,
+        "server": server["name"],
+        "server_key": server["public_key"],
+        "address": address,
+        "nonce": server["nonce"],
+    }
     signature = signed(VISIT, facts, keys)["signature"]
-    return {"certificate": certificate, "nonce": server["nonce"], "signature": signature}
+    return {"certificate": certificate, "address": address, "nonce": server["nonce"], "signature": signature}
 
 
 def visit(web: Client, request: dict[str, Any]) -> Any:
@@ -130,9 +145,46 @@ def test_an_old_nonce_is_refused(web: Client, settings: Any) -> None:
 
 def test_a_signature_for_another_installation_is_refused(web: Client) -> None:
     request = request_of(web, NAME)
-    facts = {"device": NAME, "public_key": device_keys(NAME).public_hex, "server": SITE, "nonce": request["nonce"]}
-    signature = signed(VISIT, facts, device_keys(NAME))["signature"]
-    assert code(visit(web, {**request, "signature": signature})) == (403, "visit_refused")
+    here = web.get("/api/v1/server").json()
+    for another in ({"name": SITE}, {"public_key": device_keys(SITE).public_hex}):
+        named = {**here, **another, "nonce": request["nonce"]}
+        wrong = signed_request(request["certificate"], named, device_keys(NAME), address=ADDRESS)
+        assert code(visit(web, wrong)) == (403, "visit_refused")
+    assert visit(web, request).status_code == 201
+
+
+def test_a_man_in_the_middle_gets_no_pass(web: Client, server: str) -> None:
+    """He hands the visitor the server's own answer, and the visitor's request on to the server."""
+    request = request_of(web, NAME, address="middle.test")
+    refused = visit(web, request)
+    assert code(refused) == (403, "visit_refused")
+    assert "middle.test" in refused.json()["detail"]
+    assert code(visit(web, {**request, "address": ADDRESS})) == (403, "visit_refused")
+    assert not Visit.objects.using(server).exists()
+
+
+def test_the_addresses_may_be_named_where_a_proxy_hides_them(web: Client, settings: Any) -> None:
+    settings.SYNC_ADDRESSES = ["sync.test", "sync.test:8443"]
+    assert visit(web, request_of(web, NAME, address="sync.test:8443")).status_code == 201
+    assert code(visit(web, request_of(web, NAME))) == (403, "visit_refused")
+
+
+def test_a_nonce_is_good_once(web: Client, server: str) -> None:
+    request = request_of(web, NAME)
+    assert visit(web, request).status_code == 201
+    assert code(visit(web, request)) == (403, "visit_refused")
+    assert Visit.objects.using(server).count() == 1
+
+
+def test_used_nonces_are_few_and_go(web: Client, server: str, settings: Any) -> None:
+    settings.SYNC_NONCES_PER_DEVICE_MAX = 2
+    for _ in range(2):
+        assert visit(web, request_of(web, NAME)).status_code == 201
+    assert code(visit(web, request_of(web, NAME))) == (429, "too_many_visits")
+    assert visit(web, request_of(web, "test-other")).status_code == 201
+    UsedNonce.objects.using(server).update(ends_at=timezone.now() - timedelta(seconds=1))
+    assert visit(web, request_of(web, NAME)).status_code == 201
+    assert UsedNonce.objects.using(server).count() == 1
 
 
 def test_visits_are_throttled_and_their_form_is_checked(web: Client, settings: Any) -> None:
@@ -168,7 +220,9 @@ def test_the_visitor_s_side_signs_what_is_asked(web: Client, server: str, settin
     identity = web.get("/api/v1/server").json()
     local(server, NAME, certificate=certified(NAME, issuer=SITE))
     settings.SYNC_DATABASES = {server: {"role": "client", "device": NAME}}
-    request = visit_request(server, server=identity["name"], nonce=identity["nonce"])
+    request = visit_request(
+        server, server=identity["name"], key=identity["public_key"], address=ADDRESS, nonce=identity["nonce"]
+    )
     settings.SYNC_DATABASES = {server: {"role": "server", "device": identity["name"]}}
     assert visit(web, request).status_code == 201
 
