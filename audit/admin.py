@@ -47,12 +47,14 @@ class DeviceAdmin(ReadOnlyAdmin):
         "friendly_name",
         "role",
         "kind",
+        "group",
         "known_until",
         "last_seen_at",
         "app_version",
         "revoked_at",
     )
-    list_filter = ("role", "kind", ("revoked_at", admin.EmptyFieldListFilter))
+    list_filter = ("role", "kind", "group", ("revoked_at", admin.EmptyFieldListFilter))
+    list_select_related = ("group",)
     search_fields = ("name", "friendly_name", "registered_by")
 
 

@@ -21,6 +21,7 @@ from sync_api.admin.outgoing import OutgoingBatchAdmin, OutgoingTransactionAdmin
 from sync_api.admin.parked import ParkedRecordAdmin, ParkedUnitAdmin
 from sync_api.admin.recipients import RecipientAdmin
 from sync_api.admin.trust import StatementAdmin, TrustedServerAdmin, VisitAdmin
+from sync_api.admin.uploads import UploadAdmin, UploadedOffsetAdmin, UploadStepAdmin
 
 __all__ = [
     "AccessKeyAdmin",
@@ -46,5 +47,8 @@ __all__ = [
     "SingleRecordUserAdmin",
     "StatementAdmin",
     "TrustedServerAdmin",
+    "UploadAdmin",
+    "UploadStepAdmin",
+    "UploadedOffsetAdmin",
     "VisitAdmin",
 ]

@@ -11,12 +11,13 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import DatabaseError, OperationalError
+from django.db import OperationalError
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from sync_api.discreet import without_values
 from sync_api.exceptions import RecordsRefused, SyncError, TooManyTries
 
 logger = logging.getLogger(__name__)
@@ -209,13 +210,6 @@ def _field_codes(details: Any) -> dict[str, list[str]]:
         for name, found in details.items()
         if isinstance(found, list)
     }
-
-
-def without_values(error: Exception) -> Any:
-    """What the log may show of an error. A database's own text can quote a row, so only its kind and place stay."""
-    if isinstance(error, DatabaseError):
-        return type(error), type(error)("its text may hold values"), error.__traceback__
-    return error
 
 
 def _failure(error: Exception) -> Response:

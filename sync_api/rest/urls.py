@@ -27,6 +27,7 @@ urlpatterns = [
     path("schema/", description.Description.as_view(), name="schema"),
     path("schema/page/", description.page, name="schema-page"),
     path("uploads", uploads.Uploads.as_view(), name="uploads"),
+    path("uploads/", uploads.Uploads.as_view(schema=None)),
     path("uploads/one-step", uploads.OneStep.as_view(), name="upload-one-step"),
     path("uploads/<str:upload>", uploads.OneUpload.as_view(), name="upload"),
     path("uploads/<str:upload>/preservation", uploads.Preservation.as_view(), name="upload-preservation"),

@@ -16,6 +16,7 @@ from sync_api.capture import not_captured
 from tests.conftest import LAPTOPS, SERVERS
 
 EMPTIED = [
+    *(models.UploadedOffset, models.UploadStep, models.Upload),
     *(models.ParkedRecord, models.ParkedUnit, models.Alarm, models.IncomingTransaction, models.IncomingBatch),
     *(models.Statement, models.TrustedServer, models.Recipient, models.Visit, models.PushTarget),
     *(models.CarriedBatch, models.Bundle, models.Finalization, models.UsedNonce),
