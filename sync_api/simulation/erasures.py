@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections
@@ -23,8 +24,8 @@ from sync_api.wire.marks import MARK
 if TYPE_CHECKING:
     from sync_api.simulation.world import World
 
-TEXT_LENGTH_MIN = 8
-"""Shorter texts may stand anywhere by chance."""
+TELLING = re.compile(r"[A-Za-z0-9 ._-]{8,}")
+"""Shorter texts may stand anywhere by chance; with other signs they look otherwise in JSON."""
 
 
 def finalized_records(alias: str) -> list[tuple[str, str, str]]:
@@ -43,17 +44,13 @@ def finalized_records(alias: str) -> list[tuple[str, str, str]]:
 
 def texts_of(alias: str, device: str, label: str, key: str) -> set[str]:
     """The texts that the record ever held."""
-    table = table_for(apps.get_model(label))
+    model: Any = apps.get_model(label)
+    table = table_for(model)
     owner = Device.objects.using(alias).get(name=device)
     pks = [pk for one in lineages(alias, table, owner, table.canonical_key(key)) for pk in one.pks]
     names = [name for name in table.columns if name != table.key]
     rows = table.mirror.objects.using(alias).filter(mirror_pk__in=pks).values_list(*names) if names else []
-    return {
-        value
-        for row in rows
-        for value in row
-        if isinstance(value, str) and len(value) >= TEXT_LENGTH_MIN and value.isascii()
-    }
+    return {value for row in rows for value in row if isinstance(value, str) and TELLING.fullmatch(value)}
 
 
 def only_there(alias: str, texts: set[str]) -> frozenset[str]:
@@ -105,7 +102,7 @@ def unfollowed(computer: Computer, knows: str) -> Iterator[str]:
     """Batches on the computer with lines that orders known in database `knows` name and that are still there."""
     orders = Statement.objects.using(knows).filter(kind=Statement.Kind.ERASURE)
     for device, epoch, number in set(orders.order_by().values_list("device", "epoch", "number")):
-        place = {"device": device, "epoch": epoch, "number": number}
+        place: dict[str, Any] = {"device": device, "epoch": epoch, "number": number}
         carried = CarriedBatch.objects.using(computer.alias).filter(**place)
         own = OutgoingBatch.objects.using(computer.alias).filter(device__name=device, epoch=epoch, number=number)
         held = IncomingBatch.objects.using(computer.alias).filter(
@@ -123,7 +120,7 @@ def emptied_without_order(alias: str) -> Iterator[str]:
     lines = IncomingTransaction.objects.using(alias).filter(payload=None).exclude(action=MARK)
     for line in lines.select_related("batch__epoch__device"):
         batch = line.batch
-        place = {"device": batch.epoch.device.name, "epoch": batch.epoch.epoch, "number": batch.number}
+        place: dict[str, Any] = {"device": batch.epoch.device.name, "epoch": batch.epoch.epoch, "number": batch.number}
         if line.sequence - batch.first_sequence not in ordered_lines(alias, **place, hash_hex=batch.hash):
             yield f"line {line.sequence} of batch {batch.number} has no payload, and no order says so"
 
