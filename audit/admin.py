@@ -95,7 +95,7 @@ class IndexEntryAdmin(ReadOnlyAdmin):
     list_display = ("text", "parent_text", "model", "device", "era", "key", "mirror_pk")
     list_filter = ("model", "device")
     list_select_related = ("device",)
-    search_fields = ("folded__startswith", "parent_folded__startswith", "key__exact")
+    search_fields = ("text__istartswith", "parent_text__istartswith", "key__exact")
 
 
 @admin.register(CommitClock)
