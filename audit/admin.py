@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from audit.mirror.columns import MirrorRow
 from audit.mirror.tables import MirrorTable, mirror_tables
-from audit.models import CommitClock, Device, Source, TableChanges
+from audit.models import CommitClock, Device, IndexEntry, Source, TableChanges
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
@@ -78,16 +78,26 @@ class TableChangesAdmin(ReadOnlyAdmin):
         "identical",
         "deleted",
         "preserved",
+        "erased",
+        "code",
         "committed_by",
         "line",
     )
-    list_filter = ("device", "model", "committed_by")
+    list_filter = ("device", "model", "committed_by", ("code", admin.EmptyFieldListFilter))
     list_select_related = ("device",)
     search_fields = ("model", "device__name", "source__reference", "committed_by")
 
     @admin.display(description="what changed")
     def line(self, changes: TableChanges) -> str:
         return changes.line(keys_max=KEYS_SHOWN_MAX)
+
+
+@admin.register(IndexEntry)
+class IndexEntryAdmin(ReadOnlyAdmin):
+    list_display = ("text", "parent_text", "model", "device", "era", "key", "mirror_pk")
+    list_filter = ("model", "device")
+    list_select_related = ("device",)
+    search_fields = ("text__istartswith", "parent_text__istartswith", "key__exact")
 
 
 @admin.register(CommitClock)
