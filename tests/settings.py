@@ -39,6 +39,7 @@ SYNC_DATABASES = {
     "server_pg": {"role": "server", "device": "server-2"},
 }
 SYNC_KEY_DIR = f"{_folder}/keys"
+SYNC_FILES_DIR = f"{_folder}/files"
 STATIC_ROOT = _folder
 MEDIA_ROOT = f"{_folder}/media"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

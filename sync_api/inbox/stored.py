@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audit.fields import from_microseconds
+from sync_api.files.hearing import keep_told
 from sync_api.inbox.delivery import Delivery
 from sync_api.inbox.rows import insert_lines
 from sync_api.models import IncomingBatch, IncomingEpoch
@@ -29,8 +30,9 @@ def new_batch(alias: str, delivery: Delivery, epoch: IncomingEpoch, state: str) 
 
 
 def hold(alias: str, epoch: IncomingEpoch, batch: IncomingBatch, header: Header, envelope: Envelope) -> None:
-    """Store the lines and move the epoch's head to this batch."""
+    """Store the lines, remember what is told of files, and move the epoch's head to this batch."""
     effective = insert_lines(alias, batch.pk, header, envelope.lines, header.effective)
+    keep_told(alias, header, envelope.lines)
     epoch.head_number, epoch.head_hash = batch.number, batch.hash
     epoch.sequence = header.first + header.count - 1
     epoch.effective_at = from_microseconds(effective)

@@ -2,6 +2,7 @@
 
 from sync_api.models.carried import Bundle, CarriedBatch
 from sync_api.models.enrolment import DeviceCredential, EnrolmentCode
+from sync_api.models.files import Content, ContentUse, FileDelivery, FileFact, StoredName, Upload
 from sync_api.models.finalizing import Finalization, IncomingEra
 from sync_api.models.incoming import Alarm, IncomingBatch, IncomingEpoch, IncomingTransaction
 from sync_api.models.local import CaptureSchema, LocalDevice
@@ -15,8 +16,12 @@ __all__ = [
     "Bundle",
     "CaptureSchema",
     "CarriedBatch",
+    "Content",
+    "ContentUse",
     "DeviceCredential",
     "EnrolmentCode",
+    "FileDelivery",
+    "FileFact",
     "Finalization",
     "IncomingBatch",
     "IncomingEpoch",
@@ -30,6 +35,8 @@ __all__ = [
     "PushTarget",
     "Recipient",
     "Statement",
+    "StoredName",
     "TrustedServer",
+    "Upload",
     "Visit",
 ]
