@@ -179,6 +179,7 @@ LIMITS: dict[str, int | float] = {
     # relays
     "SYNC_CARRIED_BYTES_MAX": 20 * 1024 * 1024 * 1024,
     "SYNC_PULL_BATCHES_PER_REQUEST": 200,
+    "SYNC_CARRIED_FILES_BYTES_MAX": 20 * 1024 * 1024 * 1024,
     # bundles
     "SYNC_BUNDLE_BYTES_MAX": 4 * 1024 * 1024 * 1024 - 1,
     "SYNC_BUNDLE_FILES_MAX": 60_000,
@@ -197,6 +198,7 @@ LIMITS: dict[str, int | float] = {
     "SYNC_FILES_ASK_AGAIN_HOURS": 24,
     # ... an upload that nobody continues ends; one writer that is silent for so long gives way to another
     "SYNC_UPLOAD_HOURS": 7 * 24,
+    "SYNC_UPLOAD_READ_BYTES": 16 * 1024,
     "SYNC_UPLOAD_SILENT_SECONDS": 30.0,
     "SYNC_UPLOADS_PER_DEVICE_MAX": 200,
     # ... and what nothing names any more is kept for so long

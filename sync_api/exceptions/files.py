@@ -26,6 +26,15 @@ class ContentMissing(SyncError):
         )
 
 
+class ContentHeld(SyncError):
+    """The bytes are here already."""
+
+    code = "content_held"
+
+    def __init__(self, *, sha256: str) -> None:
+        super().__init__(f"The bytes of content {sha256[:12]} are here already. There is nothing to send.")
+
+
 class ContentDamaged(SyncError):
     """Stored bytes were found changed."""
 
@@ -54,7 +63,9 @@ class FileTooLarge(SyncError):
     code = "file_too_large"
 
     def __init__(self, *, size: int, size_max: int) -> None:
-        super().__init__(f"The file has {size} bytes, more than SYNC_FILE_BYTES_MAX = {size_max}. Raise the limit there.")
+        super().__init__(
+            f"The file has {size} bytes, more than SYNC_FILE_BYTES_MAX = {size_max}. Raise the limit there."
+        )
 
 
 class UploadUndeclared(SyncError):
@@ -112,7 +123,9 @@ class UploadOffsetDiffers(SyncError):
 
     def __init__(self, *, offset: int, sent: int) -> None:
         self.expected = offset
-        super().__init__(f"The upload has {offset} bytes here, and these begin at {sent}. Ask by HEAD, go on from there.")
+        super().__init__(
+            f"The upload has {offset} bytes here, and these begin at {sent}. Ask by HEAD, go on from there."
+        )
 
 
 class UploadTooLong(SyncError):

@@ -12,7 +12,6 @@ from django.db import models
 
 from sync_api.schema.describe import synced_models
 
-
 AT_ONCE = 500
 """Values in one statement."""
 

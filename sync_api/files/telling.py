@@ -186,4 +186,3 @@ def remember_told(
         batch_size=AT_ONCE,
         ignore_conflicts=True,
     )
-

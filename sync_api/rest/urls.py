@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from sync_api.rest import description, outgoing, recipients, reconciliation, trust, views
+from sync_api.rest import description, files, outgoing, recipients, reconciliation, trust, views
 
 app_name = "sync_api"
 urlpatterns = [
@@ -14,7 +14,12 @@ urlpatterns = [
     path("statements", trust.Statements.as_view(), name="statements"),
     path("manifest", reconciliation.DayManifest.as_view(), name="manifest"),
     path("outgoing", outgoing.Outgoing.as_view(), name="outgoing"),
+    path("outgoing/files", files.OutgoingFiles.as_view(), name="outgoing-files"),
+    path("outgoing/files/<str:sha256>", files.OutgoingFile.as_view(), name="outgoing-file"),
     path("outgoing/<str:epoch>/<int:number>", outgoing.OutgoingContent.as_view(), name="outgoing-content"),
+    path("files/missing", files.MissingFiles.as_view(), name="missing-files"),
+    path("uploads", files.Uploads.as_view(), name="uploads"),
+    path("uploads/<str:upload_id>", files.OneUpload.as_view(), name="upload"),
     path("server", views.Server.as_view(), name="server"),
     path("schema/", description.Description.as_view(), name="schema"),
     path("schema/page/", description.page, name="schema-page"),
