@@ -43,8 +43,8 @@ class ContentDamaged(SyncError):
     def __init__(self, *, sha256: str) -> None:
         self.sha256 = sha256
         super().__init__(
-            f"The stored bytes of content {sha256[:12]} have changed; the disk may be failing. They are asked for again; "
-            "look at the disk, or restore the file from a backup."
+            f"The stored bytes of content {sha256[:12]} have changed; the disk may be failing. They are asked for "
+            "again; look at the disk, or restore the file from a backup."
         )
 
 

@@ -70,7 +70,12 @@ def facts_of(header: Header, lines: Sequence[bytes], keys: Keys) -> Iterator[Fil
 
 def told_openly(header: Header) -> Iterator[Heard]:
     for entry in header.files:
-        yield Heard(*entry, is_sealed=False)
+        yield heard_from(entry, is_sealed=False)
+
+
+def heard_from(entry: list[Any], *, is_sealed: bool) -> Heard:
+    line, place, sha256, size, media_type = entry
+    return Heard(line, place, sha256, size, media_type, is_sealed)
 
 
 def told_sealed(header: Header, keys: Keys) -> Iterator[Heard]:
@@ -78,11 +83,11 @@ def told_sealed(header: Header, keys: Keys) -> Iterator[Heard]:
     place = Place(header.device, header.epoch, header.number)
     for index, text in header.sealed_files:
         group = open_group(header.sealed[index], place, keys)
-        entries = None if group is None else open_files(group, place, text)
+        entries: Any = None if group is None else open_files(group, place, text)
         if is_files(entries):
             for entry in entries:
                 if entry[0] < header.count:
-                    yield Heard(*entry, is_sealed=True)
+                    yield heard_from(entry, is_sealed=True)
 
 
 def model_and_values(raw: bytes, index: int, opener: Opener | None) -> tuple[Any, Any]:

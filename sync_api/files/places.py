@@ -30,7 +30,7 @@ class Place(Protocol):
     """Keeps contents by their hash."""
 
     def put(self, part: Path, sha256: str) -> None:
-        """Keep the bytes of this file, which are on the disk; the file is gone afterwards. What was there is replaced."""
+        """Keep the bytes of this file, which are on the disk; then it is gone. What was there is replaced."""
 
     def open(self, sha256: str) -> IO[bytes]:
         """The bytes, seekable. FileNotFoundError."""
@@ -128,7 +128,7 @@ def parts_folder(alias: str) -> Path:
 
 @contextmanager
 def new_part(alias: str, size: int | None = None) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A new file among the parts, open to be written; gone afterwards, unless it was put in its place. FilesDiskFull."""
+    """A new part file, open to be written; gone afterwards, unless it was put in its place. FilesDiskFull."""
     with room_errors():
         check_room(alias, size or 0)
         path = parts_folder(alias) / f"{secrets.token_hex(16)}.new"

@@ -56,7 +56,8 @@ class ContentStorage(FileSystemStorage):
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
         row = stored_name(name)
         if row is None:
-            return super()._open(name, mode)
+            legacy: File[Any] = super()._open(name, mode)  # type: ignore[misc]
+            return legacy
         if mode != "rb":
             raise ValueError("A stored file is never written to again. Save new content; it gets a name of its own.")
         return File(ContentStore(files_alias()).open(row.sha256), name)

@@ -88,7 +88,7 @@ class FileDelivery(models.Model):
 
 
 class StoredName(models.Model):
-    """A file of this installation's own records. A name is given once and never again, so it always means these bytes."""
+    """A file of this installation's own records. A name is given once, so it always means these bytes."""
 
     name = models.CharField(max_length=500, unique=True)
     sha256 = models.CharField(max_length=64, db_index=True)
@@ -106,7 +106,7 @@ class StoredName(models.Model):
 
 
 class Upload(models.Model):
-    """A tus upload under way: one content, brought by one installation. Its bytes lie in a part file until all are there."""
+    """A tus upload: one content, brought by one installation. Its bytes lie in a part file until all are there."""
 
     class State(models.TextChoices):
         OPEN = "open", "open"

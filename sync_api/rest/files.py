@@ -119,7 +119,7 @@ class TusView(SyncView):
         if request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != TUS:
             raise TusVersionUnsupported
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """What this server can do."""
         headers = {
             "Tus-Version": TUS,
@@ -259,7 +259,7 @@ class OutgoingFile(SyncView):
 
 
 def first_byte(request: Request, size: int) -> int:
-    """Where an open-ended range begins; 0 for any other wish, which is then answered with all bytes (RFC 9110, 14.2)."""
+    """Where an open-ended range begins; 0 for any other wish, which is answered with all bytes (RFC 9110, 14.2)."""
     unit, _, wish = request.headers.get("Range", "").partition("=")
     first, dash, last = wish.partition("-")
     if unit.strip() != "bytes" or dash != "-" or last or not first.isascii() or not first.isdigit() or len(first) > 18:

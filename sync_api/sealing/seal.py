@@ -95,9 +95,8 @@ def seal_rows(alias: str, device: LocalDevice, rows: list[Row]) -> OutgoingBatch
     )
     batch.save(using=alias, force_insert=True)
     mark_sealed(alias, batch, rows)
-    remember_told(
-        alias, device.name, device.epoch, batch.number, [file for file in told if file.line < len(rows)], header
-    )
+    in_batch = [file for file in told if file.line < len(rows)]
+    remember_told(alias, device.name, device.epoch, batch.number, in_batch, header)
     device.head_number = batch.number
     device.head_hash = batch.hash
     device.sequence += len(rows)
