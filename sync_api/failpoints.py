@@ -22,6 +22,7 @@ FAILPOINTS = (
     "relay.after_answer",
     "export.before_rename",
     "import.before_batch",
+    "import.before_content",
     "files.before_commit",
     "files.after_commit",
     "files.after_chunk",

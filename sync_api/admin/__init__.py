@@ -7,6 +7,14 @@ have parked units tried again.
 from sync_api.admin.bundles import BundleAdmin
 from sync_api.admin.carried import CarriedBatchAdmin
 from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
+from sync_api.admin.files import (
+    ContentAdmin,
+    ContentUseAdmin,
+    FileDeliveryAdmin,
+    FileFactAdmin,
+    StoredNameAdmin,
+    UploadAdmin,
+)
 from sync_api.admin.finalizing import FinalizationAdmin, IncomingEraAdmin
 from sync_api.admin.fleet import FleetAdmin, PushTargetAdmin
 from sync_api.admin.incoming import (
@@ -26,8 +34,12 @@ __all__ = [
     "BundleAdmin",
     "CaptureSchemaAdmin",
     "CarriedBatchAdmin",
+    "ContentAdmin",
+    "ContentUseAdmin",
     "DeviceCredentialAdmin",
     "EnrolmentCodeAdmin",
+    "FileDeliveryAdmin",
+    "FileFactAdmin",
     "FinalizationAdmin",
     "FleetAdmin",
     "IncomingBatchAdmin",
@@ -42,6 +54,8 @@ __all__ = [
     "PushTargetAdmin",
     "RecipientAdmin",
     "StatementAdmin",
+    "StoredNameAdmin",
     "TrustedServerAdmin",
+    "UploadAdmin",
     "VisitAdmin",
 ]

@@ -45,7 +45,7 @@ def waiting_pages(laptop: Visited) -> Iterator[list[str]]:
     after: int | None = 0
     while after is not None:
         try:
-            body = laptop.get(f"outgoing/files?after={after}").body
+            body = laptop.get(f"files/outgoing?after={after}").body
         except ServerRefused as error:
             if error.code == "not_found":
                 return
@@ -83,7 +83,7 @@ def fetch(alias: str, laptop: Server, sha256: str, size: int) -> None:
 def fetch_from(laptop: Server, sha256: str, part: Path, have: int, size: int) -> None:
     """One request for the bytes from `have` on; what comes before a cut stays in the part."""
     headers = {"Range": f"bytes={have}-"} if have else {}
-    with laptop.client.stream("GET", laptop.address(f"outgoing/files/{sha256}"), headers=headers) as response:
+    with laptop.client.stream("GET", laptop.address(f"files/outgoing/{sha256}"), headers=headers) as response:
         if response.status_code in AGAIN:
             raise httpx.ReadError(f"status {response.status_code}")
         if response.status_code not in (200, 206):

@@ -52,6 +52,10 @@ class Completeness:
     def pending(self) -> int:
         return self.files - self.here
 
+    @property
+    def facts(self) -> dict[str, int]:
+        return {"files": self.files, "here": self.here, "pending": self.pending, "unknown": self.unknown}
+
 
 def file_of(alias: str, version: Any, field: str) -> FileState:
     """The file of one mirror version's field."""

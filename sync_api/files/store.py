@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ from django.utils import timezone
 from sync_api.conf import limit
 from sync_api.exceptions import ContentDamaged, ContentMismatch, ContentMissing, FileTooLarge
 from sync_api.failpoints import failpoint
+from sync_api.files.fields import in_parts
 from sync_api.files.places import new_part, place_of, room_errors
 from sync_api.models import Content
 from sync_api.transactions import immediate
@@ -107,6 +109,13 @@ class ContentStore:
     def lacking(self, wanted: Set[str]) -> set[str]:
         """Those of these hashes whose bytes are not here."""
         return set(wanted) - set(held(self.alias).filter(pk__in=wanted).values_list("pk", flat=True))
+
+    def touch(self, wanted: Set[str]) -> None:
+        """Keep `clean_files` from these for another while: somebody is about to be told that they are here."""
+        now = timezone.now()
+        before = now - timedelta(hours=float(limit("SYNC_FILES_GRACE_HOURS")) / 2)
+        for part in in_parts(wanted):
+            Content.objects.using(self.alias).filter(pk__in=part, touched_at__lt=before).update(touched_at=now)
 
     def by_md5(self, md5: str, size: int | None = None) -> str | None:
         """The hash of a content that is here, for wires that know it by MD5 only; None too where two have it."""

@@ -15,7 +15,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -45,6 +45,7 @@ from sync_api.exceptions import (
     UploadUnknown,
 )
 from sync_api.failpoints import failpoint
+from sync_api.files.fields import in_parts
 from sync_api.files.places import check_room, parts_folder, room_errors
 from sync_api.files.store import ContentStore, held
 from sync_api.models import FileFact, Upload
@@ -103,9 +104,20 @@ def declared(alias: str, bringer: Bringer, hashes: list[str]) -> dict[str, int]:
     return dict(facts.order_by("id").values_list("sha256", "size"))
 
 
+def declared_sizes(alias: str, hashes: Iterable[str]) -> dict[str, set[int]]:
+    """The sizes that records here, of whatever device, declare of these contents."""
+    found: dict[str, set[int]] = {}
+    for part in in_parts(hashes):
+        facts = FileFact.objects.using(alias).filter(sha256__in=part)
+        for sha256, size in facts.order_by().values_list("sha256", "size").distinct():
+            found.setdefault(sha256, set()).add(size)
+    return found
+
+
 def missing(alias: str, bringer: Bringer, hashes: list[str]) -> Asked:
     """Which of these contents are wanted here, with the uploads of them that this installation has begun."""
     sizes = declared(alias, bringer, hashes)
+    ContentStore(alias).touch(sizes.keys())
     lacking = ContentStore(alias).lacking(sizes.keys())
     uploads = Upload.objects.using(alias).filter(
         sha256__in=lacking, brought_by=bringer.name, state=State.OPEN, expires_at__gt=timezone.now()

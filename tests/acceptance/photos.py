@@ -18,8 +18,9 @@ with sync_context(user="mona", reason="photo"):
     site, _ = Site.objects.get_or_create(code="MOC", defaults={{"name": "Mochudi"}})
     house, _ = Household.objects.get_or_create(site=site, number="1")
     for identifier, path in {people!r}:
-        person, _ = Participant.objects.get_or_create(identifier=identifier, defaults=dict(
-            household=house, given_name="Ada", family_name="K", sex="F", consented_at=datetime(2026, 1, 1, tzinfo=UTC)))
+        known = dict(household=house, given_name="Ada", family_name="K", sex="F")
+        known["consented_at"] = datetime(2026, 1, 1, tzinfo=UTC)
+        person, _ = Participant.objects.get_or_create(identifier=identifier, defaults=known)
         with open(path, "rb") as file:
             person.photo.save({name!r}, File(file))
 """

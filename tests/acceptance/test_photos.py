@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.photos import contents, left_parts, photo_states, run, take_photos
-from tests.acceptance.test_middleman import new_middleman
 from tests.processes import Installation, enrol, installation, running_web
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 100 + b"\xff\xd9"
