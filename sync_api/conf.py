@@ -198,7 +198,7 @@ LIMITS: dict[str, int | float] = {
     "SYNC_FILES_ASK_AGAIN_HOURS": 24,
     # ... an upload that nobody continues ends; one writer that is silent for so long gives way to another
     "SYNC_UPLOAD_HOURS": 7 * 24,
-    "SYNC_UPLOAD_READ_BYTES": 16 * 1024,
+    "SYNC_UPLOAD_READ_BYTES": 8 * 1024,
     "SYNC_UPLOAD_SILENT_SECONDS": 30.0,
     "SYNC_UPLOADS_PER_DEVICE_MAX": 200,
     # ... and what nothing names any more is kept for so long

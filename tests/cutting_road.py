@@ -29,9 +29,8 @@ class CuttingRoad:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def carry(self, client: socket.socket) -> None:
-        with client, suppress(OSError):
-            server = self.reach()
-            with server:
+        with client, suppress(OSError), socket.socket() as server:
+            if self.reach(server):
                 threading.Thread(target=self.back, args=(server, client), daemon=True).start()
                 while chunk := client.recv(CHUNK):
                     server.sendall(chunk)
@@ -42,11 +41,9 @@ class CuttingRoad:
                     server.shutdown(socket.SHUT_WR)
                 time.sleep(0.01)
 
-    def reach(self) -> socket.socket:
-        server = socket.socket()
+    def reach(self, server: socket.socket) -> bool:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        server.connect(("127.0.0.1", self.port))
-        return server
+        return server.connect_ex(("127.0.0.1", self.port)) == 0
 
     def count(self, size: int) -> bool:
         """Whether the road breaks here."""

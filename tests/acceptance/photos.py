@@ -46,7 +46,7 @@ def take_photos(laptop: Installation, *people: tuple[str, Path], name: str = "po
 
 
 def photo_states(server: Installation) -> dict[str, Any]:
-    """What the server's mirror says: [identifier, current, state, sha256, size, media type] per version with a photo."""
+    """What the server's mirror says: per version with a photo: who, current, state, sha256, size, type."""
     told: dict[str, Any] = json.loads(run(server, STATES.format()).strip().splitlines()[-1])
     return told
 

@@ -65,7 +65,7 @@ def test_a_file_over_the_limit_and_a_full_disk_leave_nothing(server: str, files_
 def test_changed_bytes_are_never_given_out_whole_and_are_wanted_again(server: str, files_folder: Path) -> None:
     store = ContentStore(server)
     store.take(parts())
-    (path,) = [path for path in files_folder.rglob(SHA256)]
+    (path,) = list(files_folder.rglob(SHA256))
     path.write_bytes(BYTES[:-1] + b"!")
     given = b""
     with pytest.raises(ContentDamaged):
