@@ -111,7 +111,14 @@ class FileSender:
         """Ask about these, smallest first, and send what is missing there."""
         hashes = [sha256 for sha256, _ in contents]
         body = orjson.dumps({"sha256": hashes})
-        answer = self.server.post("files/missing", body, "application/json").body
+        try:
+            answer = self.server.post("files/missing", body, "application/json").body
+        except ServerRefused as error:
+            if error.code != "not_found":
+                raise
+            for _, size in contents:  # a server of an earlier version: it takes records alone
+                self.leave(size)
+            return
         missing, undeclared = self.checked(answer, dict(contents))
         lacking = {one.sha256 for one in missing}
         note_delivered(self.alias, self.peer, [one for one in hashes if one not in lacking | undeclared])
