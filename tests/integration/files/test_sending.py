@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -71,8 +70,8 @@ def device(laptop: str, server: str) -> Enrolled:
 
 
 @pytest.fixture
-def road() -> Iterator[Road]:
-    yield Road()
+def road() -> Road:
+    return Road()
 
 
 def send(laptop: str, device: Enrolled, road: Road, budget: int | None = None) -> FilesReport:
