@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from audit.admin import ReadOnlyAdmin
-from sync_api.models import Content, ContentUse, FileDelivery, FileFact, StoredName, Upload
+from sync_api.models import Content, ContentUse, FileDelivery, FileFact, FileUpload, StoredName
 
 
 @admin.register(Content)
@@ -49,7 +49,7 @@ class StoredNameAdmin(ReadOnlyAdmin):
     search_fields = ("name", "sha256")
 
 
-@admin.register(Upload)
+@admin.register(FileUpload)
 class UploadAdmin(ReadOnlyAdmin):
     list_display = ("id", "brought_by", "state", "code", "size", "began_at", "expires_at")
     list_filter = ("state", "brought_by")

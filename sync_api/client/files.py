@@ -186,7 +186,7 @@ class FileSender:
         headers = {**TUS, "Upload-Length": str(one.size), "Upload-Metadata": metadata}
         road = Road(self.sleep, self.server.url)
         while True:
-            response = self.once("POST", "uploads", headers, road)
+            response = self.once("POST", "files/uploads", headers, road)
             if response is not None and response.status_code == 201:
                 return upload_id(response.headers.get("location", ""))
             if response is not None:
@@ -197,7 +197,9 @@ class FileSender:
     ) -> tuple[int | None, httpx.Response | None]:
         """Send a part of the file. The new offset, None where it has to be asked for."""
         headers = {**TUS, "Content-Type": CHUNK_TYPE, "Upload-Offset": str(offset), "Content-Length": str(length)}
-        response = self.once("PATCH", f"uploads/{upload}", headers, road, self.bytes_of(one.sha256, offset, length))
+        response = self.once(
+            "PATCH", f"files/uploads/{upload}", headers, road, self.bytes_of(one.sha256, offset, length)
+        )
         failpoint("push.after_answer")
         if response is None:
             return None, None
@@ -210,7 +212,7 @@ class FileSender:
     def ask(self, upload: str, road: Road) -> int:
         """How much of the file is there."""
         while True:
-            response = self.once("HEAD", f"uploads/{upload}", TUS, road)
+            response = self.once("HEAD", f"files/uploads/{upload}", TUS, road)
             if response is not None and response.status_code == 200:
                 return told_offset(response, self.server.url)
             if response is not None:
@@ -281,7 +283,7 @@ def refusal(response: httpx.Response) -> ServerRefused:
         told = {}
     code = told.get("code") if isinstance(told, dict) else None
     detail = str(told.get("detail", "")) if isinstance(told, dict) else ""
-    known = {404: "upload_unknown", 410: "upload_gone", 423: "upload_locked"}
+    known = {404: "file_upload_unknown", 410: "file_upload_gone", 423: "file_upload_locked"}
     return ServerRefused(
         status=response.status_code,
         code=code if isinstance(code, str) else known.get(response.status_code, "not_the_server"),

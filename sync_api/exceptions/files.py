@@ -68,10 +68,10 @@ class FileTooLarge(SyncError):
         )
 
 
-class UploadUndeclared(SyncError):
+class FileUploadUndeclared(SyncError):
     """No record here declares such a file of the device that brings it."""
 
-    code = "upload_undeclared"
+    code = "file_upload_undeclared"
 
     def __init__(self) -> None:
         super().__init__(
@@ -80,46 +80,46 @@ class UploadUndeclared(SyncError):
         )
 
 
-class UploadMetadataInvalid(SyncError):
+class FileUploadMetadataInvalid(SyncError):
     """A creation request that does not say what it brings."""
 
-    code = "upload_metadata_invalid"
+    code = "file_upload_metadata_invalid"
 
     def __init__(self, *, what: str) -> None:
         super().__init__(f"The upload cannot begin: {what}. Give Upload-Length, and `sha256` in Upload-Metadata.")
 
 
-class UploadUnknown(SyncError):
+class FileUploadUnknown(SyncError):
     """There is no such upload."""
 
-    code = "upload_unknown"
+    code = "file_upload_unknown"
 
     def __init__(self) -> None:
         super().__init__("There is no such upload here. Ask `files/missing`, and begin a new one.")
 
 
-class UploadGone(SyncError):
+class FileUploadGone(SyncError):
     """The upload expired, was terminated, or ended with other bytes than declared."""
 
-    code = "upload_gone"
+    code = "file_upload_gone"
 
     def __init__(self, *, why: str) -> None:
         super().__init__(f"The upload has ended: {why}. Ask `files/missing`, and begin a new one.")
 
 
-class UploadNotYours(SyncError):
+class FileUploadNotYours(SyncError):
     """Only who began an upload may continue it."""
 
-    code = "upload_not_yours"
+    code = "file_upload_not_yours"
 
     def __init__(self) -> None:
         super().__init__("Another installation began this upload. Begin one of your own.")
 
 
-class UploadOffsetDiffers(SyncError):
+class FileUploadOffsetDiffers(SyncError):
     """The bytes sent do not continue those that are here."""
 
-    code = "upload_offset_differs"
+    code = "file_upload_offset_differs"
 
     def __init__(self, *, offset: int, sent: int) -> None:
         self.expected = offset
@@ -128,28 +128,28 @@ class UploadOffsetDiffers(SyncError):
         )
 
 
-class UploadTooLong(SyncError):
+class FileUploadTooLong(SyncError):
     """More bytes than the upload declared."""
 
-    code = "upload_too_long"
+    code = "file_upload_too_long"
 
     def __init__(self, *, size: int) -> None:
         super().__init__(f"The upload was declared with {size} bytes, and these would be more. Send the declared file.")
 
 
-class UploadLocked(SyncError):
+class FileUploadLocked(SyncError):
     """Another request is writing to the upload."""
 
-    code = "upload_locked"
+    code = "file_upload_locked"
 
     def __init__(self) -> None:
         super().__init__("Another request is writing to this upload. Wait until it ends, ask by HEAD, and go on.")
 
 
-class UploadsTooMany(SyncError):
+class FileUploadsTooMany(SyncError):
     """One device has too many uploads open."""
 
-    code = "uploads_too_many"
+    code = "file_uploads_too_many"
 
     def __init__(self, *, count_max: int) -> None:
         super().__init__(

@@ -29,11 +29,11 @@ from sync_api.models import (
     ContentUse,
     FileDelivery,
     FileFact,
+    FileUpload,
     LocalDevice,
     OutgoingTransaction,
     StoredName,
     TrustedServer,
-    Upload,
 )
 from sync_api.transactions import immediate
 
@@ -121,14 +121,14 @@ def remove_contents(alias: str, hashes: list[str], *, before: datetime | None = 
 def end_expired(alias: str, *, dry_run: bool) -> int:
     """End the uploads that nobody continued in time, and forget those that ended long ago."""
     now = timezone.now()
-    expired = Upload.objects.using(alias).filter(state=Upload.State.OPEN, expires_at__lte=now)
+    expired = FileUpload.objects.using(alias).filter(state=FileUpload.State.OPEN, expires_at__lte=now)
     if dry_run:
         return expired.count()
     ended = list(expired)
     for upload in ended:
         end(alias, upload, "expired")
     old = now - timedelta(hours=float(limit("SYNC_UPLOAD_HOURS")))
-    Upload.objects.using(alias).exclude(state=Upload.State.OPEN).filter(expires_at__lte=old).delete()
+    FileUpload.objects.using(alias).exclude(state=FileUpload.State.OPEN).filter(expires_at__lte=old).delete()
     return len(ended)
 
 
@@ -183,7 +183,7 @@ def remove_strays(alias: str, before: datetime) -> int:
 
 
 def remove_stray_parts(alias: str, before: datetime) -> int:
-    opened = set(Upload.objects.using(alias).filter(state=Upload.State.OPEN).values_list("pk", flat=True))
+    opened = set(FileUpload.objects.using(alias).filter(state=FileUpload.State.OPEN).values_list("pk", flat=True))
     fetched = time.time() - float(limit("SYNC_UPLOAD_HOURS")) * 3600
     removed = 0
     for path in parts_folder(alias).iterdir():

@@ -34,26 +34,26 @@ from sync_api.exceptions import (
     ContentMismatch,
     FilesDiskFull,
     FileTooLarge,
+    FileUploadGone,
+    FileUploadLocked,
+    FileUploadNotYours,
+    FileUploadOffsetDiffers,
+    FileUploadsTooMany,
+    FileUploadTooLong,
+    FileUploadUndeclared,
+    FileUploadUnknown,
     NotARelay,
-    UploadGone,
-    UploadLocked,
-    UploadNotYours,
-    UploadOffsetDiffers,
-    UploadsTooMany,
-    UploadTooLong,
-    UploadUndeclared,
-    UploadUnknown,
 )
 from sync_api.failpoints import failpoint
 from sync_api.files.fields import in_parts
 from sync_api.files.places import check_room, parts_folder, room_errors
 from sync_api.files.store import ContentStore, held
-from sync_api.models import FileFact, Upload
+from sync_api.models import FileFact, FileUpload
 from sync_api.transactions import immediate
 
 CARRIERS = frozenset({"relay", "server"})
 ALGORITHMS = ("sha1", "sha256", "md5")
-State = Upload.State
+State = FileUpload.State
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def missing(alias: str, bringer: Bringer, hashes: list[str]) -> Asked:
     sizes = declared(alias, bringer, hashes)
     ContentStore(alias).touch(sizes.keys())
     lacking = ContentStore(alias).lacking(sizes.keys())
-    uploads = Upload.objects.using(alias).filter(
+    uploads = FileUpload.objects.using(alias).filter(
         sha256__in=lacking, brought_by=bringer.name, state=State.OPEN, expires_at__gt=timezone.now()
     )
     begun = {upload.sha256: upload for upload in uploads.order_by("began_at")}
@@ -136,10 +136,10 @@ def missing(alias: str, bringer: Bringer, hashes: list[str]) -> Asked:
     return Asked(found, sorted(set(hashes) - sizes.keys()))
 
 
-def begin(alias: str, bringer: Bringer, *, sha256: str, size: int) -> Upload:
+def begin(alias: str, bringer: Bringer, *, sha256: str, size: int) -> FileUpload:
     """Begin an upload. Opens its own transaction.
 
-    NotARelay, FileTooLarge, UploadUndeclared, ContentHeld, UploadsTooMany, FilesDiskFull: nothing is begun.
+    NotARelay, FileTooLarge, FileUploadUndeclared, ContentHeld, FileUploadsTooMany, FilesDiskFull: nothing is begun.
     """
     own = alias_settings(alias)
     if own.role not in CARRIERS:
@@ -149,15 +149,15 @@ def begin(alias: str, bringer: Bringer, *, sha256: str, size: int) -> Upload:
         raise FileTooLarge(size=size, size_max=size_max)
     facts = FileFact.objects.using(alias).filter(sha256=sha256, size=size)
     if not (facts if bringer.is_carrier else facts.filter(device=bringer.name)).exists():
-        raise UploadUndeclared
+        raise FileUploadUndeclared
     if ContentStore(alias).holds(sha256):
         raise ContentHeld(sha256=sha256)
     check_all_room(alias, size)
     with immediate(alias):
-        uploads = Upload.objects.using(alias)
+        uploads = FileUpload.objects.using(alias)
         count_max = int(limit("SYNC_UPLOADS_PER_DEVICE_MAX"))
         if uploads.filter(brought_by=bringer.name, state=State.OPEN).count() >= count_max:
-            raise UploadsTooMany(count_max=count_max)
+            raise FileUploadsTooMany(count_max=count_max)
         upload = uploads.create(
             id=secrets.token_hex(16), sha256=sha256, size=size, brought_by=bringer.name, expires_at=new_expiry()
         )
@@ -183,17 +183,17 @@ def new_expiry() -> datetime:
     return timezone.now() + timedelta(hours=float(limit("SYNC_UPLOAD_HOURS")))
 
 
-def own_upload(alias: str, bringer: Bringer, upload_id: str) -> Upload:
-    """UploadUnknown, UploadNotYours, UploadGone."""
-    upload = Upload.objects.using(alias).filter(pk=upload_id).first()
+def own_upload(alias: str, bringer: Bringer, upload_id: str) -> FileUpload:
+    """FileUploadUnknown, FileUploadNotYours, FileUploadGone."""
+    upload = FileUpload.objects.using(alias).filter(pk=upload_id).first()
     if upload is None:
-        raise UploadUnknown
+        raise FileUploadUnknown
     if upload.brought_by != bringer.name:
-        raise UploadNotYours
+        raise FileUploadNotYours
     if upload.state == State.ENDED:
-        raise UploadGone(why=ENDED.get(upload.code, "it was ended"))
+        raise FileUploadGone(why=ENDED.get(upload.code, "it was ended"))
     if upload.state == State.OPEN and upload.expires_at <= timezone.now():
-        raise UploadGone(why=ENDED["expired"])
+        raise FileUploadGone(why=ENDED["expired"])
     return upload
 
 
@@ -204,23 +204,23 @@ ENDED = {
 }
 
 
-def offset_of(alias: str, upload: Upload) -> int:
+def offset_of(alias: str, upload: FileUpload) -> int:
     """How many bytes are here, on the disk. A whole part whose upload was killed before its end is ended now."""
     if upload.state == State.DONE:
         return upload.size
     offset = part_size(part_of(alias, upload))
     if offset == upload.size:
-        with suppress(UploadLocked), writing(alias, upload):
+        with suppress(FileUploadLocked), writing(alias, upload):
             finish_again(alias, upload)
     return offset
 
 
 def append(
-    alias: str, upload: Upload, *, offset: int, length: int, read: Callable[[int], bytes], checksum: Checksum | None
+    alias: str, upload: FileUpload, *, offset: int, length: int, read: Callable[[int], bytes], checksum: Checksum | None
 ) -> int:
     """Write the `length` bytes that `read` gives behind `offset`; the new offset. Kept is what came, also at a cut.
 
-    UploadLocked, UploadOffsetDiffers, UploadTooLong, FilesDiskFull, ChecksumMismatch (the chunk is thrown away),
+    FileUploadLocked, FileUploadOffsetDiffers, FileUploadTooLong, FilesDiskFull, ChecksumMismatch (the chunk is thrown away),
     ContentMismatch (it was the last one, and the whole is wrong: the upload has ended).
     """
     with writing(alias, upload) as still_mine:
@@ -228,15 +228,15 @@ def append(
         path = part_of(alias, upload)
         here = upload.size if upload.state == State.DONE else part_size(path)
         if upload.state == State.ENDED:
-            raise UploadGone(why=ENDED.get(upload.code, "it was ended"))
+            raise FileUploadGone(why=ENDED.get(upload.code, "it was ended"))
         if offset != here:
-            raise UploadOffsetDiffers(offset=here, sent=offset)
+            raise FileUploadOffsetDiffers(offset=here, sent=offset)
         if offset + length > upload.size:
-            raise UploadTooLong(size=upload.size)
+            raise FileUploadTooLong(size=upload.size)
         if upload.state == State.DONE:
             return here
         check_room(alias, length)
-        Upload.objects.using(alias).filter(pk=upload.pk).update(expires_at=new_expiry())
+        FileUpload.objects.using(alias).filter(pk=upload.pk).update(expires_at=new_expiry())
         here = write_chunk(path, offset, length, read, checksum, still_mine)
         if here == upload.size:
             failpoint("files.after_part")
@@ -276,11 +276,11 @@ def write_chunk(
 
 
 def read_mine(read: Callable[[int], bytes], size: int, still_mine: Callable[[], bool]) -> bytes:
-    """The next bytes. UploadLocked when they were long in coming and another request was let in meanwhile."""
+    """The next bytes. FileUploadLocked when they were long in coming and another request was let in meanwhile."""
     asked = time.monotonic()
     chunk = read(size)
     if time.monotonic() - asked > float(limit("SYNC_UPLOAD_SILENT_SECONDS")) / 2 and not still_mine():
-        raise UploadLocked
+        raise FileUploadLocked
     return chunk
 
 
@@ -291,7 +291,7 @@ def write_all(file: Any, chunk: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def finish(alias: str, upload: Upload) -> None:
+def finish(alias: str, upload: FileUpload) -> None:
     """The part is whole: keep it as the content that was declared. Call while holding the upload's lock.
 
     ContentMismatch: the part is gone, and the upload has ended.
@@ -302,63 +302,63 @@ def finish(alias: str, upload: Upload) -> None:
     except ContentMismatch as error:
         end(alias, upload, error.code)
         raise
-    Upload.objects.using(alias).filter(pk=upload.pk).update(state=State.DONE)
+    FileUpload.objects.using(alias).filter(pk=upload.pk).update(state=State.DONE)
     upload.state = State.DONE
     remove_files(alias, upload)
 
 
-def finish_again(alias: str, upload: Upload) -> None:
-    """End what a kill left whole. UploadGone when its bytes are wrong."""
+def finish_again(alias: str, upload: FileUpload) -> None:
+    """End what a kill left whole. FileUploadGone when its bytes are wrong."""
     upload.refresh_from_db(using=alias)
     if upload.state != State.OPEN:
         return
     try:
         finish(alias, upload)
     except ContentMismatch as error:
-        raise UploadGone(why=ENDED[error.code]) from error
+        raise FileUploadGone(why=ENDED[error.code]) from error
     except FileNotFoundError:
         return
 
 
-def terminate(alias: str, upload: Upload) -> None:
-    """The bringer wants it no more. UploadLocked while a request writes to it."""
+def terminate(alias: str, upload: FileUpload) -> None:
+    """The bringer wants it no more. FileUploadLocked while a request writes to it."""
     with writing(alias, upload):
         end(alias, upload, "terminated")
 
 
-def end(alias: str, upload: Upload, code: str) -> None:
+def end(alias: str, upload: FileUpload, code: str) -> None:
     """The upload ends without its content: its bytes go, its row says why."""
-    Upload.objects.using(alias).filter(pk=upload.pk, state=State.OPEN).update(state=State.ENDED, code=code)
+    FileUpload.objects.using(alias).filter(pk=upload.pk, state=State.OPEN).update(state=State.ENDED, code=code)
     remove_files(alias, upload)
 
 
-def remove_files(alias: str, upload: Upload) -> None:
+def remove_files(alias: str, upload: FileUpload) -> None:
     for path in parts_folder(alias).glob(f"{upload.pk}.*"):
         with suppress(FileNotFoundError):
             path.unlink()
 
 
 @contextmanager
-def writing(alias: str, upload: Upload) -> Iterator[Callable[[], bool]]:
-    """Be the one writer of this upload; gives a way to ask whether one still is. UploadLocked."""
+def writing(alias: str, upload: FileUpload) -> Iterator[Callable[[], bool]]:
+    """Be the one writer of this upload; gives a way to ask whether one still is. FileUploadLocked."""
     generation = upload.writer
     lock = FileLock(parts_folder(alias) / f"{upload.pk}.{generation}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         if not is_silent(part_of(alias, upload)):
-            raise UploadLocked from error
+            raise FileUploadLocked from error
         generation += 1
-        rows = Upload.objects.using(alias).filter(pk=upload.pk, writer=upload.writer)
+        rows = FileUpload.objects.using(alias).filter(pk=upload.pk, writer=upload.writer)
         if not rows.update(writer=F("writer") + 1):
-            raise UploadLocked from error
+            raise FileUploadLocked from error
         lock = FileLock(parts_folder(alias) / f"{upload.pk}.{generation}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise UploadLocked from error
+            raise FileUploadLocked from error
     try:
-        yield lambda: Upload.objects.using(alias).filter(pk=upload.pk, writer=generation).exists()
+        yield lambda: FileUpload.objects.using(alias).filter(pk=upload.pk, writer=generation).exists()
     finally:
         lock.release()
 
@@ -371,7 +371,7 @@ def is_silent(path: Path) -> bool:
         return False
 
 
-def part_of(alias: str, upload: Upload) -> Path:
+def part_of(alias: str, upload: FileUpload) -> Path:
     """The upload's bytes so far. The name is this installation's own; nothing of it comes from outside."""
     return parts_folder(alias) / f"{upload.pk}.part"
 

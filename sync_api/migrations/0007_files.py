@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='Upload',
+            name='FileUpload',
             fields=[
                 ('id', models.CharField(max_length=32, primary_key=True, serialize=False)),
                 ('sha256', models.CharField(max_length=64)),

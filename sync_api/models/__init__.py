@@ -2,7 +2,7 @@
 
 from sync_api.models.carried import Bundle, CarriedBatch
 from sync_api.models.enrolment import DeviceCredential, EnrolmentCode
-from sync_api.models.files import Content, ContentUse, FileDelivery, FileFact, StoredName, Upload
+from sync_api.models.files import Content, ContentUse, FileDelivery, FileFact, FileUpload, StoredName
 from sync_api.models.finalizing import Finalization, IncomingEra
 from sync_api.models.incoming import Alarm, IncomingBatch, IncomingEpoch, IncomingTransaction
 from sync_api.models.local import CaptureSchema, LocalDevice
@@ -22,6 +22,7 @@ __all__ = [
     "EnrolmentCode",
     "FileDelivery",
     "FileFact",
+    "FileUpload",
     "Finalization",
     "IncomingBatch",
     "IncomingEpoch",
@@ -37,6 +38,5 @@ __all__ = [
     "Statement",
     "StoredName",
     "TrustedServer",
-    "Upload",
     "Visit",
 ]

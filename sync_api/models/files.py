@@ -105,7 +105,7 @@ class StoredName(models.Model):
         return f"stored file {self.pk}"
 
 
-class Upload(models.Model):
+class FileUpload(models.Model):
     """A tus upload: one content, brought by one installation. Its bytes lie in a part file until all are there."""
 
     class State(models.TextChoices):

@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from sync_api import conf
-from sync_api.exceptions import TusVersionUnsupported, UploadMetadataInvalid
+from sync_api.exceptions import FileUploadMetadataInvalid, TusVersionUnsupported
 from sync_api.files.outgoing import outgoing_content, outgoing_files
 from sync_api.files.store import ContentStore
 from sync_api.files.uploads import (
@@ -35,7 +35,7 @@ from sync_api.files.uploads import (
     own_upload,
     terminate,
 )
-from sync_api.models import Upload
+from sync_api.models import FileUpload
 from sync_api.rest.outgoing import first_after, visited_device
 from sync_api.rest.parsers import StatementsParser
 from sync_api.rest.serializers import HEX_64
@@ -97,7 +97,7 @@ def bringer(request: Request) -> Bringer:
 
 
 def address_of(upload_id: str) -> str:
-    return reverse("sync_api:upload", args=[upload_id])
+    return reverse("sync_api:file_upload", args=[upload_id])
 
 
 class TusView(SyncView):
@@ -176,26 +176,26 @@ class OneUpload(TusView):
         terminate(conf.server_alias(), self.upload(request, upload_id))
         return Response(status=204)
 
-    def upload(self, request: Request, upload_id: str) -> Upload:
+    def upload(self, request: Request, upload_id: str) -> FileUpload:
         return own_upload(conf.server_alias(), bringer(request), upload_id)
 
 
-def expires(upload: Upload) -> dict[str, str]:
-    if upload.state != Upload.State.OPEN:
+def expires(upload: FileUpload) -> dict[str, str]:
+    if upload.state != FileUpload.State.OPEN:
         return {}
     return {"Upload-Expires": http_date(upload.expires_at.timestamp())}
 
 
 def whole_number(request: Request, name: str) -> int:
-    """A header's number. UploadMetadataInvalid."""
+    """A header's number. FileUploadMetadataInvalid."""
     text = request.headers.get(name, "")
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise UploadMetadataInvalid(what=f"the header {name} is not a number")
+        raise FileUploadMetadataInvalid(what=f"the header {name} is not a number")
     return int(text)
 
 
 def wanted(request: Request) -> tuple[str, int]:
-    """Hash and size of what a creation request brings. UploadMetadataInvalid."""
+    """Hash and size of what a creation request brings. FileUploadMetadataInvalid."""
     size = whole_number(request, "Upload-Length")
     for pair in request.headers.get("Upload-Metadata", "").split(","):
         name, _, value = pair.strip().partition(" ")
@@ -208,7 +208,7 @@ def wanted(request: Request) -> tuple[str, int]:
         if HEX64.fullmatch(sha256):
             return sha256, size
         break
-    raise UploadMetadataInvalid(what="Upload-Metadata has no `sha256` with 64 hex digits in base64")
+    raise FileUploadMetadataInvalid(what="Upload-Metadata has no `sha256` with 64 hex digits in base64")
 
 
 class OutgoingFileSerializer(serializers.Serializer[Any]):

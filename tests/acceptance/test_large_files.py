@@ -24,7 +24,7 @@ UPLOAD = """
 import sys
 from tusclient.client import TusClient
 url, token, path, sha256 = sys.argv[1:]
-client = TusClient(url + "/api/v1/uploads", headers={"Authorization": "Bearer " + token})
+client = TusClient(url + "/api/v1/files/uploads", headers={"Authorization": "Bearer " + token})
 print("ready", flush=True)
 sys.stdin.readline()
 uploader = client.uploader(path, chunk_size=2 * 1024 * 1024, retries=200, retry_delay=0.1,

@@ -18,7 +18,7 @@ from tests.conftest import LAPTOPS, SERVERS
 EMPTIED = [
     *(models.ParkedRecord, models.ParkedUnit, models.Alarm, models.IncomingTransaction, models.IncomingBatch),
     *(models.Statement, models.TrustedServer, models.Recipient, models.Visit, models.PushTarget),
-    *(models.Upload, models.FileFact, models.FileDelivery, models.StoredName, models.Content, models.ContentUse),
+    *(models.FileUpload, models.FileFact, models.FileDelivery, models.StoredName, models.Content, models.ContentUse),
     *(models.CarriedBatch, models.Bundle, models.Finalization),
     *(models.IncomingEra, models.IncomingEpoch, models.EnrolmentCode, models.DeviceCredential, Device),
     *(models.OutgoingBatch, models.OutgoingTransaction),

@@ -26,6 +26,7 @@ from sync_api.models import (
     EnrolmentCode,
     FileDelivery,
     FileFact,
+    FileUpload,
     Finalization,
     IncomingBatch,
     IncomingEpoch,
@@ -40,7 +41,6 @@ from sync_api.models import (
     Statement,
     StoredName,
     TrustedServer,
-    Upload,
     Visit,
 )
 from syncserver.study.models import Site
@@ -104,7 +104,9 @@ def rows() -> Laptop:
     )  # fmt: skip
     FileDelivery.objects.create(peer="site-1", sha256="ab" * 32)
     StoredName.objects.create(name="participants/a.jpg", sha256="ab" * 32, size=5, media_type="image/jpeg")
-    Upload.objects.create(id="ab" * 16, sha256="ab" * 32, size=5, brought_by="laptop-9", expires_at="2030-01-01T00:00Z")
+    FileUpload.objects.create(
+        id="ab" * 16, sha256="ab" * 32, size=5, brought_by="laptop-9", expires_at="2030-01-01T00:00Z"
+    )
     if not Recipient.objects.exists():
         Recipient.objects.create(name="server-1", key_id="ab" * 8, public_key="d" * 64)
     epoch = IncomingEpoch.objects.get(device=laptop.device)

@@ -35,7 +35,7 @@ class Road(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
         path = str(request.url.raw_path, "ascii")
-        self.requests.append(f"{request.method} {path.split('/')[3]}")
+        self.requests.append(f"{request.method} {'/'.join(path.split('/')[3:5]).removesuffix('/missing')}")
         if self.older and "files" in path:
             path = "/api/v1/nothing-here"
         is_cut = request.method == "PATCH" and bool(self.cut_after)
@@ -93,7 +93,13 @@ def test_everything_goes_smallest_first_and_then_nothing_is_asked(
 ) -> None:
     report = send(laptop, device, road)
     assert (report.files, report.bytes, report.problems) == (2, len(SMALL) + len(LARGE), [])
-    assert road.requests == ["POST files", "POST uploads", "PATCH uploads", "POST uploads", "PATCH uploads"]
+    assert road.requests == [
+        "POST files",
+        "POST files/uploads",
+        "PATCH files/uploads",
+        "POST files/uploads",
+        "PATCH files/uploads",
+    ]
     assert [size for _, size in waiting_contents_of(server)] == [len(SMALL), len(LARGE)]
     assert held_at(server) == 2
     road.requests.clear()
@@ -157,7 +163,7 @@ def test_a_full_server_ends_the_sending_and_keeps_nothing(
     settings.SYNC_FILES_FREE_BYTES_MIN = 2**60
     with pytest.raises(ServerRefused, match="no room"):
         send(laptop, device, road)
-    assert road.requests == ["POST files", "POST uploads"]
+    assert road.requests == ["POST files", "POST files/uploads"]
     assert not FileDelivery.objects.using(laptop).exists()
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from sync_api.files.cleaning import clean_files
 from sync_api.files.store import ContentStore
 from sync_api.files.uploads import part_of, writing
-from sync_api.models import Upload
+from sync_api.models import FileUpload
 from tests.integration.field import Enrolled, enrolled
 from tests.integration.files.conftest import on_disk
 from tests.integration.files.test_store import BYTES, SHA256, a_fact
@@ -53,7 +53,7 @@ def metadata(sha256: str, **more: str) -> str:
 
 def create(web: Client, device: Enrolled, *, sha256: str = SHA256, size: int = len(BYTES), **more: str) -> Any:
     headers = {**device.headers, **TUS, "Upload-Length": str(size), "Upload-Metadata": metadata(sha256, **more)}
-    return web.post("/api/v1/uploads", headers=headers)
+    return web.post("/api/v1/files/uploads", headers=headers)
 
 
 def begun(web: Client, device: Enrolled) -> str:
@@ -114,11 +114,11 @@ def test_an_upload_in_pieces_is_kept_and_no_more_missing(
 
 
 def test_what_the_server_can_do(web: Client, device: Enrolled) -> None:
-    answer = web.options("/api/v1/uploads", headers=device.headers)
+    answer = web.options("/api/v1/files/uploads", headers=device.headers)
     assert (answer.status_code, answer["Tus-Version"]) == (204, "1.0.0")
     assert answer["Tus-Extension"] == "creation,checksum,expiration,termination"
     assert "sha1" in answer["Tus-Checksum-Algorithm"]
-    assert web.options("/api/v1/uploads").status_code == 401
+    assert web.options("/api/v1/files/uploads").status_code == 401
 
 
 def test_wrong_bytes_end_the_upload_and_leave_nothing(
@@ -128,31 +128,31 @@ def test_wrong_bytes_end_the_upload_and_leave_nothing(
     assert_refused(patch(web, device, url, BYTES[:-1] + b"!"), 422, "content_mismatch")
     assert_no_orphan(server, files_folder)
     assert head(web, device, url).status_code == 410
-    assert_refused(patch(web, device, url, BYTES), 410, "upload_gone")
+    assert_refused(patch(web, device, url, BYTES), 410, "file_upload_gone")
     assert missing(web, device, SHA256)["missing"][0]["upload"] is None
 
 
 def test_longer_shorter_undeclared_and_unsaid(web: Client, device: Enrolled, server: str, files_folder: Path) -> None:
-    assert_refused(create(web, device, size=len(BYTES) + 1), 403, "upload_undeclared")
-    assert_refused(create(web, device, size=len(BYTES) - 1), 403, "upload_undeclared")
-    assert_refused(create(web, device, sha256="0" * 64), 403, "upload_undeclared")
-    assert_refused(create(web, device, sha256="../../etc/passwd"), 400, "upload_metadata_invalid")
+    assert_refused(create(web, device, size=len(BYTES) + 1), 403, "file_upload_undeclared")
+    assert_refused(create(web, device, size=len(BYTES) - 1), 403, "file_upload_undeclared")
+    assert_refused(create(web, device, sha256="0" * 64), 403, "file_upload_undeclared")
+    assert_refused(create(web, device, sha256="../../etc/passwd"), 400, "file_upload_metadata_invalid")
     assert missing(web, device, "0" * 64) == {"missing": [], "undeclared": ["0" * 64]}
     url = begun(web, device)
-    assert_refused(patch(web, device, url, BYTES + b"more"), 413, "upload_too_long")
+    assert_refused(patch(web, device, url, BYTES + b"more"), 413, "file_upload_too_long")
     assert patch(web, device, url, BYTES[:10])["Upload-Offset"] == "10"
     assert not ContentStore(server).holds(SHA256), "a shorter file was taken for the whole"
-    assert_refused(patch(web, device, url, BYTES[:10]), 409, "upload_offset_differs")
-    assert_refused(patch(web, device, url, BYTES[20:30], 20), 409, "upload_offset_differs")
-    assert Upload.objects.using(server).count() == 1
+    assert_refused(patch(web, device, url, BYTES[:10]), 409, "file_upload_offset_differs")
+    assert_refused(patch(web, device, url, BYTES[20:30], 20), 409, "file_upload_offset_differs")
+    assert FileUpload.objects.using(server).count() == 1
 
 
 def test_other_devices_neither_begin_continue_see_nor_end_it(web: Client, device: Enrolled, server: str) -> None:
     other = enrolled(server, "test-other")
     url = begun(web, device)
-    assert_refused(create(web, other), 403, "upload_undeclared")
+    assert_refused(create(web, other), 403, "file_upload_undeclared")
     assert missing(web, other, SHA256)["undeclared"] == [SHA256]
-    assert_refused(patch(web, other, url, BYTES), 403, "upload_not_yours")
+    assert_refused(patch(web, other, url, BYTES), 403, "file_upload_not_yours")
     assert head(web, other, url).status_code == 403
     assert web.delete(url, headers={**other.headers, **TUS}).status_code == 403
     assert patch(web, Enrolled(NAME, device.keys, {}, "wrong"), url, BYTES).status_code == 401
@@ -170,10 +170,10 @@ def test_one_writer_at_a_time_and_a_silent_one_gives_way(
     web: Client, device: Enrolled, server: str, settings: Any
 ) -> None:
     url = begun(web, device)
-    upload = Upload.objects.using(server).get()
+    upload = FileUpload.objects.using(server).get()
     patch(web, device, url, BYTES[:10])
     with writing(server, upload) as still_mine:
-        assert_refused(patch(web, device, url, BYTES[10:20], 10), 423, "upload_locked")
+        assert_refused(patch(web, device, url, BYTES[10:20], 10), 423, "file_upload_locked")
         assert web.delete(url, headers={**device.headers, **TUS}).status_code == 423
         settings.SYNC_UPLOAD_SILENT_SECONDS = 0.01
         time.sleep(0.05)
@@ -187,7 +187,7 @@ def test_a_full_disk_begins_nothing_and_keeps_what_was_sent(
 ) -> None:
     settings.SYNC_FILES_FREE_BYTES_MIN = 2**60
     assert_refused(create(web, device), 507, "files_disk_full")
-    assert not Upload.objects.using(server).exists()
+    assert not FileUpload.objects.using(server).exists()
     settings.SYNC_FILES_FREE_BYTES_MIN = 0
     url = begun(web, device)
     patch(web, device, url, BYTES[:10])
@@ -215,9 +215,9 @@ def test_the_protocol_itself(web: Client, device: Enrolled) -> None:
     assert (answer.status_code, answer["Tus-Version"]) == (412, "1.0.0")
     wrong = web.generic("PATCH", url, b"x", content_type="text/plain", headers={**device.headers, **TUS})
     assert wrong.status_code == 415
-    assert_refused(patch(web, device, url, b"x", **{"Upload-Offset": "-1"}), 400, "upload_metadata_invalid")
-    assert head(web, device, "/api/v1/uploads/" + "0" * 32).status_code == 404
-    assert head(web, device, "/api/v1/uploads/..%2f..%2fetc").status_code == 404
+    assert_refused(patch(web, device, url, b"x", **{"Upload-Offset": "-1"}), 400, "file_upload_metadata_invalid")
+    assert head(web, device, "/api/v1/files/uploads/" + "0" * 32).status_code == 404
+    assert head(web, device, "/api/v1/files/uploads/..%2f..%2fetc").status_code == 404
     overridden = {**device.headers, **TUS, "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
     answer = web.generic("POST", url, BYTES[:5], content_type=CHUNK, headers=overridden)
     assert (answer.status_code, answer["Upload-Offset"]) == (204, "5")
@@ -231,7 +231,7 @@ def test_an_upload_that_nobody_continues_expires_with_its_bytes(
     url = begun(web, device)
     patch(web, device, url, BYTES[:10])
     assert len(on_disk(files_folder)) == 1
-    Upload.objects.using(server).update(expires_at=timezone.now() - timedelta(seconds=1))
+    FileUpload.objects.using(server).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert head(web, device, url).status_code == 410
     assert clean_files(server).uploads == 1
     assert on_disk(files_folder) == []
@@ -242,7 +242,7 @@ def test_a_whole_part_whose_end_was_killed_is_ended_by_the_next_question(
     web: Client, device: Enrolled, server: str
 ) -> None:
     url = begun(web, device)
-    part_of(server, Upload.objects.using(server).get()).write_bytes(BYTES)
+    part_of(server, FileUpload.objects.using(server).get()).write_bytes(BYTES)
     assert head(web, device, url)["Upload-Offset"] == str(len(BYTES))
     assert ContentStore(server).holds(SHA256)
 
@@ -250,7 +250,7 @@ def test_a_whole_part_whose_end_was_killed_is_ended_by_the_next_question(
 def test_limits(web: Client, device: Enrolled, server: str, settings: Any) -> None:
     settings.SYNC_UPLOADS_PER_DEVICE_MAX = 1
     begun(web, device)
-    assert_refused(create(web, device), 429, "uploads_too_many")
+    assert_refused(create(web, device), 429, "file_uploads_too_many")
     settings.SYNC_FILE_BYTES_MAX = 100
     assert_refused(create(web, device), 413, "file_too_large")
     settings.SYNC_FILES_PER_REQUEST_MAX = 1
