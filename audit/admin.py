@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from audit.mirror.columns import MirrorRow
 from audit.mirror.tables import MirrorTable, mirror_tables
 from audit.models import CommitClock, Device, IndexEntry, Source, TableChanges
+from audit.presenting import presented
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
@@ -117,7 +118,7 @@ class MirrorAdmin(ReadOnlyAdmin):
         return [
             "mirror_pk",
             self.table.key,
-            *fields,
+            *map(self.shown, fields),
             "mirror_device",
             "mirror_era",
             "mirror_current",
@@ -142,12 +143,18 @@ class MirrorAdmin(ReadOnlyAdmin):
         own = [field.name for field in MirrorRow._meta.local_fields]
         links = {"mirror_predecessor": "earlier", "mirror_successor": "later", "mirror_source": "source"}
         return [
-            (None, {"fields": list(self.table.columns)}),
+            (None, {"fields": list(map(self.shown, self.table.columns))}),
             ("Version", {"fields": [links.get(name, name) for name in own]}),
         ]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in self.opts.concrete_fields] + ["earlier", "later", "source"]
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        names = [field.name for field in self.opts.concrete_fields]
+        shown = [found for name in self.table.columns if callable(found := self.shown(name))]
+        return [*names, *shown, "earlier", "later", "source"]
+
+    def shown(self, name: str) -> Any:
+        """The column by its name, or the function that shows it (see `audit.presenting`)."""
+        return presented(self.table, name) or name
 
     @admin.display(description="predecessor")
     def earlier(self, row: MirrorRow) -> SafeString | str:

@@ -8,6 +8,14 @@ from sync_api.admin.access import AccessKeyAdmin, SingleRecordUserAdmin
 from sync_api.admin.bundles import BundleAdmin
 from sync_api.admin.carried import CarriedBatchAdmin
 from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
+from sync_api.admin.files import (
+    ContentAdmin,
+    ContentUseAdmin,
+    FileDeliveryAdmin,
+    FileFactAdmin,
+    FileUploadAdmin,
+    StoredNameAdmin,
+)
 from sync_api.admin.finalizing import FinalizationAdmin, IncomingEraAdmin
 from sync_api.admin.fleet import FleetAdmin, PushTargetAdmin
 from sync_api.admin.incoming import (
@@ -29,8 +37,13 @@ __all__ = [
     "BundleAdmin",
     "CaptureSchemaAdmin",
     "CarriedBatchAdmin",
+    "ContentAdmin",
+    "ContentUseAdmin",
     "DeviceCredentialAdmin",
     "EnrolmentCodeAdmin",
+    "FileDeliveryAdmin",
+    "FileFactAdmin",
+    "FileUploadAdmin",
     "FinalizationAdmin",
     "FleetAdmin",
     "IncomingBatchAdmin",
@@ -46,6 +59,7 @@ __all__ = [
     "RecipientAdmin",
     "SingleRecordUserAdmin",
     "StatementAdmin",
+    "StoredNameAdmin",
     "TrustedServerAdmin",
     "UploadAdmin",
     "UploadStepAdmin",

@@ -21,8 +21,13 @@ from sync_api.models import (
     Bundle,
     CaptureSchema,
     CarriedBatch,
+    Content,
+    ContentUse,
     DeviceCredential,
     EnrolmentCode,
+    FileDelivery,
+    FileFact,
+    FileUpload,
     Finalization,
     IncomingBatch,
     IncomingEpoch,
@@ -36,6 +41,7 @@ from sync_api.models import (
     Recipient,
     SingleRecordUser,
     Statement,
+    StoredName,
     TrustedServer,
     Upload,
     UploadedOffset,
@@ -95,6 +101,17 @@ def rows() -> Laptop:
         device="laptop-9", role="client", public_key="d" * 64, certificate={"device": "laptop-9"}, token_hash="a" * 64,
         ends_at="2030-01-01T00:00Z",
     )  # fmt: skip
+    Content.objects.create(sha256="ab" * 32, size=5)
+    ContentUse.objects.create(sha256="ab" * 32, user="tests", key="1")
+    FileFact.objects.create(
+        device="laptop-9", epoch="ab" * 16, number=1, label="study.participant", field="photo", name_digest="cd" * 32,
+        sha256="ab" * 32, size=5, media_type="image/jpeg",
+    )  # fmt: skip
+    FileDelivery.objects.create(peer="site-1", sha256="ab" * 32)
+    StoredName.objects.create(name="participants/a.jpg", sha256="ab" * 32, size=5, media_type="image/jpeg")
+    FileUpload.objects.create(
+        id="ab" * 16, sha256="ab" * 32, size=5, brought_by="laptop-9", expires_at="2030-01-01T00:00Z"
+    )
     if not Recipient.objects.exists():
         Recipient.objects.create(name="server-1", key_id="ab" * 8, public_key="d" * 64)
     epoch = IncomingEpoch.objects.get(device=laptop.device)
