@@ -4,4 +4,5 @@ from django.urls import include, path
 
 urlpatterns = [
     path("api/v1/", include("sync_api.rest.urls")),
+    path("compat/meteorpi/", include("sync_api.meteorpi.urls")),
 ]

@@ -41,6 +41,8 @@ def reason_of(request: HttpRequest) -> str | None:
     if reason := request.headers.get(REASON_HEADER):
         return reason
     content_type = request.content_type or ""
+    if "Authorization" in request.headers:
+        return None  # a program, not a form: its body may be a whole file, and who it is has yet to be asked
     if request.method == "POST" and content_type in (
         "application/x-www-form-urlencoded",
         "multipart/form-data",

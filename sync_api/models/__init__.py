@@ -2,6 +2,7 @@
 
 from sync_api.models.carried import Bundle, CarriedBatch
 from sync_api.models.enrolment import DeviceCredential, EnrolmentCode
+from sync_api.models.exports import ExportConfiguration, ExportTask, ImportedContent, ImportSession
 from sync_api.models.finalizing import Finalization, IncomingEra
 from sync_api.models.incoming import Alarm, IncomingBatch, IncomingEpoch, IncomingTransaction
 from sync_api.models.local import CaptureSchema, LocalDevice
@@ -17,7 +18,11 @@ __all__ = [
     "CarriedBatch",
     "DeviceCredential",
     "EnrolmentCode",
+    "ExportConfiguration",
+    "ExportTask",
     "Finalization",
+    "ImportSession",
+    "ImportedContent",
     "IncomingBatch",
     "IncomingEpoch",
     "IncomingEra",
