@@ -38,6 +38,7 @@ SYNC_EXPORT_TARGETS = env.list("SYNC_EXPORT_TARGETS", default=[])
 SYNC_EXPORT_KEY = env.str("SYNC_EXPORT_KEY", default="")
 SYNC_IMPORT_RECEIVER = env.str("SYNC_IMPORT_RECEIVER", default="")
 SYNC_IMPORT_WEBHOOK = env.str("SYNC_IMPORT_WEBHOOK", default="")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 for _name, _default in LIMITS.items():
     if _name in env.ENVIRON:
         globals()[_name] = env.float(_name) if isinstance(_default, float) else env.int(_name)
@@ -56,6 +57,7 @@ INSTALLED_APPS = [
     "sync_api",
     "syncserver",
     "syncserver.study",
+    "syncserver.observatory",
     *SYNC_APPS,
 ]
 

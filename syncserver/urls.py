@@ -4,6 +4,7 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("laptop/", include("sync_api.pages.urls")),
+    path("observatory/", include("syncserver.observatory.urls")),
     path("reconcile/", include("sync_api.reconciliation.urls")),
     path("", include("sync_api.urls")),
 ]

@@ -7,6 +7,7 @@ have parked units tried again.
 from sync_api.admin.bundles import BundleAdmin
 from sync_api.admin.carried import CarriedBatchAdmin
 from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
+from sync_api.admin.exports import ExportConfigurationAdmin, ExportTaskAdmin, ImportedContentAdmin, ImportSessionAdmin
 from sync_api.admin.finalizing import FinalizationAdmin, IncomingEraAdmin
 from sync_api.admin.fleet import FleetAdmin, PushTargetAdmin
 from sync_api.admin.incoming import (
@@ -28,8 +29,12 @@ __all__ = [
     "CarriedBatchAdmin",
     "DeviceCredentialAdmin",
     "EnrolmentCodeAdmin",
+    "ExportConfigurationAdmin",
+    "ExportTaskAdmin",
     "FinalizationAdmin",
     "FleetAdmin",
+    "ImportSessionAdmin",
+    "ImportedContentAdmin",
     "IncomingBatchAdmin",
     "IncomingEpochAdmin",
     "IncomingEraAdmin",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -32,7 +32,7 @@ TEXT_OPERATORS = frozenset({"contains", "startswith"})
 MEMBERS = frozenset({"field", "op", "value"})
 TEXT_LENGTH_MAX = 2_000
 
-Searchable = Mapping[str, tuple[str, models.Field[Any, Any]]]
+Searchable: TypeAlias = "Mapping[str, tuple[str, models.Field[Any, Any]]]"
 """By the name in a search: the path for the ORM, and the field that cleans values."""
 
 

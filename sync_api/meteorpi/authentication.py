@@ -40,6 +40,14 @@ class TooManyAttempts(Exception):
 
 def importing_user(request: HttpRequest, alias: str, *, role: str = ROLE) -> str:
     """The name of the user that the request shows. NotAuthenticated, NotPermitted or TooManyAttempts."""
+    user = basic_user(request, alias)
+    if not user.is_superuser and not user.groups.filter(name=role).exists():
+        raise NotPermitted
+    return str(user.get_username())
+
+
+def basic_user(request: HttpRequest, alias: str) -> Any:
+    """The user that the request shows. NotAuthenticated or TooManyAttempts."""
     name, password = credentials(request.headers.get("Authorization", ""))
     attempts = f"sync_import_refused:{request.META.get('REMOTE_ADDR', '')}"
     if cache.get(attempts, 0) >= limit("SYNC_IMPORT_REFUSALS_PER_MINUTE_MAX"):
@@ -52,9 +60,7 @@ def importing_user(request: HttpRequest, alias: str, *, role: str = ROLE) -> str
         except ValueError:  # it expired in between
             cache.set(attempts, 1, 60)
         raise NotAuthenticated
-    if not user.is_superuser and not user.groups.filter(name=role).exists():
-        raise NotPermitted
-    return str(user.get_username())
+    return user
 
 
 def credentials(header: str) -> tuple[str, str]:
