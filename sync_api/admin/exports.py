@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -18,8 +18,14 @@ from sync_api.exports.targets import checked_target
 from sync_api.exports.tasks import revive
 from sync_api.models import ExportConfiguration, ExportTask, ImportedContent, ImportSession
 
+if TYPE_CHECKING:
+    ConfigurationForm = forms.ModelForm[ExportConfiguration]
+    ConfigurationAdmin = admin.ModelAdmin[ExportConfiguration]
+else:
+    ConfigurationForm, ConfigurationAdmin = forms.ModelForm, admin.ModelAdmin
 
-class ExportConfigurationForm(forms.ModelForm[ExportConfiguration]):
+
+class ExportConfigurationForm(ConfigurationForm):
     """Says what is wrong before it is saved: an unknown model, a search that cannot be applied, a refused target."""
 
     password = forms.CharField(
@@ -67,7 +73,7 @@ class ExportConfigurationForm(forms.ModelForm[ExportConfiguration]):
 
 
 @admin.register(ExportConfiguration)
-class ExportConfigurationAdmin(admin.ModelAdmin[ExportConfiguration]):
+class ExportConfigurationAdmin(ConfigurationAdmin):
     form = ExportConfigurationForm
     list_display = (
         *("name", "entity_type", "is_enabled", "completed_count", "failures", "dead_count"),

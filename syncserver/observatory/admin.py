@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 
 from audit.admin import ReadOnlyAdmin
 from syncserver.observatory.models import Camera, CameraStatus, Event, EventMeta, FileMeta, FileRecord, Tombstone
 
+if TYPE_CHECKING:
+    Inline = admin.TabularInline[Any, Any]
+else:
+    Inline = admin.TabularInline
 
-class ReadOnlyInline(admin.TabularInline[Any, Any]):
+
+class ReadOnlyInline(Inline):
     extra = 0
     max_num = 0
     can_delete = False

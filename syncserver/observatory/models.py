@@ -174,7 +174,7 @@ class Tombstone(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["entity_type", "entity_id"], name="observatory_tombstone")]
+        indexes = [models.Index(fields=["entity_type", "entity_id"], name="observatory_tombstone_of")]
 
     def __str__(self) -> str:
         return f"{self.entity_type} {self.entity_id}"

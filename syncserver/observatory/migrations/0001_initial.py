@@ -137,7 +137,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['id'],
-                'indexes': [models.Index(fields=['entity_type', 'entity_id'], name='observatory_tombstone')],
+                'indexes': [models.Index(fields=['entity_type', 'entity_id'], name='observatory_tombstone_of')],
             },
         ),
         migrations.AddIndex(
