@@ -83,11 +83,12 @@ class ObservatorySource(ModelSource):
         return self.versions(alias).filter(restriction(self.kind, configuration.search)).order_by(*self.order)
 
     def removed(self, alias: str, configuration: ExportConfiguration) -> QuerySet[Any]:
-        """Tombstones of what this configuration sent, and of statuses, which go as what others depend on."""
+        """Tombstones of what this configuration sent, and of what went with it: statuses, and the files of events."""
         sent = ExportTask.objects.filter(configuration=configuration, entity=OuterRef("entity_id"), is_deletion=False)
         own = Q(Exists(sent), entity_type=self.kind.owner)
-        statuses = Q(entity_type="status", removed_at__gte=configuration.created_at)
-        tombstones: QuerySet[Any] = Tombstone.objects.using(alias).filter(own | statuses)
+        brought = ["status", "file"] if self.kind is EVENTS else ["status"]
+        with_it = Q(entity_type__in=brought, removed_at__gte=configuration.created_at)
+        tombstones: QuerySet[Any] = Tombstone.objects.using(alias).filter(own | with_it)
         tombstones = tombstones.annotate(**{ENTITY: F("entity_id"), VERSION: F("id")})
         return tombstones.order_by("id")
 
