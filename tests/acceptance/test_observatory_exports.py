@@ -56,17 +56,18 @@ def read(one: Installation) -> list[Any]:
     return answer
 
 
-def wait_for(target: Installation, wanted: list[Any], follower: subprocess.Popen[str]) -> None:
+def wait_for(target: Installation, wanted: list[Any], followers: list[subprocess.Popen[str]]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS_MAX
     while time.monotonic() < deadline:
-        assert follower.poll() is None, follower.communicate()
+        assert [one.poll() for one in followers] == [None] * len(followers)
         if read(target) == wanted:
             return
         time.sleep(0.3)
     assert read(target) == wanted
 
 
-@pytest.mark.parametrize("vendor", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
 def test_a_replica_follows_by_schedule(tmp_path: Path, vendor: str) -> None:
     extra = {"SYNC_EXPORT_TARGETS": "127.0.0.1:*", "SYNC_EXPORT_MARK_SECONDS": "0.2"}
     source = installation(tmp_path, role="server", device="source", apps=[], vendor=vendor, **extra)
@@ -77,22 +78,23 @@ def test_a_replica_follows_by_schedule(tmp_path: Path, vendor: str) -> None:
         configure(source, web, "FileRecord", exclude_events=True, is_enabled=False)
         assert source.manage_json("export_entities")["marked"] == 0
         source.manage("export_entities", "--enable", "FileRecord")
-        follower = source.start("export_entities", "--follow")
+        followers = [source.start("export_entities", "--follow") for _ in range(2)]
         try:
             events, files, loose = read(source)
-            wait_for(target, [[], loose, loose], follower)
+            wait_for(target, [[], loose, loose], followers)
             configure(source, web, "Event")  # while the exporter runs
-            wait_for(target, [events, files, loose], follower)
+            wait_for(target, [events, files, loose], followers)
             assert (len(events), len(files), len(loose)) == (5, 23, 6)
             shell(source, ROLL_BACK)
             wanted = read(source)
             assert len(wanted[0]) == 4, "the last event is later than the mark"
-            wait_for(target, wanted, follower)
+            wait_for(target, wanted, followers)
             stored = list((target.folder / "media" / "exchanged").glob("??/*"))
             assert len(stored) == len({file["md5"] for file in wanted[1]}), "bytes of removed files are gone"
         finally:
-            follower.send_signal(signal.SIGINT)
-            follower.communicate(timeout=60)
+            for follower in followers:
+                follower.send_signal(signal.SIGINT)
+                follower.communicate(timeout=60)
         assert source.manage_json("export_entities") == {
             "marked": 0,
             "complete": 0,
@@ -102,4 +104,4 @@ def test_a_replica_follows_by_schedule(tmp_path: Path, vendor: str) -> None:
         }
         told = web.requests()
         assert {line.split()[-1] for line in told} == {"200"}
-        assert sum("/data/" in line for line in told) == 23, "each file's bytes once"
+        assert sum("/data/" in line for line in told) == 23, "two exporters, and each file's bytes once"

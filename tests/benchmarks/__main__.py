@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("capture", "way", "wire", "push", "memory", "reading", "fleet")
+NAMES = ("capture", "way", "wire", "push", "memory", "reading", "fleet", "exports")
 ROWS = {
     "capture": (10_000, 100_000),
     "way": (10_000, 100_000),
@@ -17,6 +17,7 @@ ROWS = {
     "memory": (500_000,),
     "reading": (100_000, 1_000_000),
     "fleet": (1_000,),
+    "exports": (100_000,),
 }
 
 
