@@ -25,6 +25,12 @@ else:
     ConfigurationForm, ConfigurationAdmin = forms.ModelForm, admin.ModelAdmin
 
 
+WRITTEN = (
+    *("name", "description", "entity_type", "search", "protocol", "target_url", "target_user"),
+    *("sends_deletions", "is_enabled"),
+)
+
+
 class ExportConfigurationForm(ConfigurationForm):
     """Says what is wrong before it is saved: an unknown model, a search that cannot be applied, a refused target."""
 
@@ -38,10 +44,7 @@ class ExportConfigurationForm(ConfigurationForm):
 
     class Meta:
         model = ExportConfiguration
-        fields = (
-            *("name", "description", "entity_type", "search", "protocol", "target_url", "target_user"),
-            *("sends_deletions", "is_enabled"),
-        )
+        fields = WRITTEN
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,7 +56,7 @@ class ExportConfigurationForm(ConfigurationForm):
         if self.errors:
             return cleaned
         draft = ExportConfiguration(pk=self.instance.pk, sealed_password=self.instance.sealed_password)
-        for name in self.Meta.fields:
+        for name in WRITTEN:
             setattr(draft, name, cleaned[name])
         draft.search = cleaned["search"] or {}
         try:

@@ -28,7 +28,8 @@ def listed(alias: str) -> list[dict[str, Any]]:
     """One entry per configuration. Two statements."""
     pending = Count("pk", filter=Q(done_at__isnull=True))
     dead = Count("pk", filter=Q(state=ExportTask.State.DEAD))
-    counted = ExportTask.objects.using(alias).order_by().values_list("configuration").annotate(pending, dead)
+    counted = ExportTask.objects.using(alias).order_by().values("configuration")
+    counted = counted.annotate(waiting=pending, given_up=dead).values_list("configuration", "waiting", "given_up")
     counts = {configuration: (waiting, given_up) for configuration, waiting, given_up in counted}
     return [
         {

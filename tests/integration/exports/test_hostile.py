@@ -44,24 +44,43 @@ def basic(user: str = USER, password: str = PASSWORD) -> dict[str, str]:
 
 def a_file(**facts: Any) -> dict[str, Any]:
     usual = {
-        "file_id": A, "camera_id": CAMERA, "mime_type": "image/png", "semantic_type": "m:still", "meta": [],
-        "file_time": 1_777_000_000_123, "file_size": len(CONTENT), "status_id": C, "md5": MD5,
+        "file_id": A,
+        "camera_id": CAMERA,
+        "mime_type": "image/png",
+        "semantic_type": "m:still",
+        "meta": [],
+        "file_time": 1_777_000_000_123,
+        "file_size": len(CONTENT),
+        "status_id": C,
+        "md5": MD5,
     }
     return {**usual, **facts}
 
 
 def an_event(**facts: Any) -> dict[str, Any]:
     usual = {
-        "event_id": B, "camera_id": CAMERA, "event_type": "m:motion", "status_id": C, "meta": [],
-        "event_time": 1_777_000_000_123, "files": [a_file()],
+        "event_id": B,
+        "camera_id": CAMERA,
+        "event_type": "m:motion",
+        "status_id": C,
+        "meta": [],
+        "event_time": 1_777_000_000_123,
+        "files": [a_file()],
     }
     return {**usual, **facts}
 
 
 def a_status(**facts: Any) -> dict[str, Any]:
     usual = {
-        "status_id": C, "camera_id": CAMERA, "lens": "l", "sensor": "s", "software_version": 1,
-        "valid_from": 0, "inst_url": "", "inst_name": "", "regions": [],
+        "status_id": C,
+        "camera_id": CAMERA,
+        "lens": "l",
+        "sensor": "s",
+        "software_version": 1,
+        "valid_from": 0,
+        "inst_url": "",
+        "inst_name": "",
+        "regions": [],
         "location": {"lat": 1e-07, "long": 0, "gps": True, "error": 0},
         "orientation": {"alt": 1, "az": 1, "error": 0, "rot": 0, "width": 1},
     }
