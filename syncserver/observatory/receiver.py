@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from django.db import IntegrityError
 
 from sync_api.exceptions import ImportRefused
 from sync_api.imports.contents import Stored, is_there, is_whole
@@ -15,7 +17,6 @@ from syncserver.observatory.high_water import discard_unneeded
 from syncserver.observatory.models import CameraStatus, Event, FileRecord
 from syncserver.observatory.records import import_event, import_file, import_removal, import_status
 from syncserver.observatory.wire import (
-    EventData,
     FileData,
     Invalid,
     event_dict,
@@ -42,9 +43,7 @@ class DatabaseImportReceiver(BaseImportReceiver):
         missing = self.missing(request, [data.status_id, *(file.status_id for file in data.files)], data.files)
         if missing is not None:
             return missing
-        if not same:
-            import_event(request.alias, data, request.user)
-        return None
+        return None if same else kept(request, lambda: import_event(request.alias, data, request.user))
 
     def receive_file(self, request: ImportRequest) -> Answer | None:
         data = parsed(parse_file, request.body)
@@ -55,9 +54,7 @@ class DatabaseImportReceiver(BaseImportReceiver):
         missing = self.missing(request, [data.status_id], [data])
         if missing is not None:
             return missing
-        if not same:
-            import_file(request.alias, data, request.user)
-        return None
+        return None if same else kept(request, lambda: import_file(request.alias, data, request.user))
 
     def receive_status(self, request: ImportRequest) -> Answer | None:
         camera_id, status = parsed(parse_status, request.body)
@@ -85,6 +82,15 @@ class DatabaseImportReceiver(BaseImportReceiver):
         for file in without_bytes(request.alias, list(files)):
             return request.response_need_file_data(file.file_id.hex)
         return None
+
+
+def kept(request: ImportRequest, work: Callable[[], object]) -> Answer | None:
+    """Import; when another exchange brought the same record in the same moment, look again."""
+    try:
+        work()
+    except IntegrityError:
+        return request.response_continue()
+    return None
 
 
 def without_bytes(alias: str, files: list[FileData]) -> Iterable[FileData]:
@@ -130,6 +136,3 @@ def parsed(parse: Any, body: dict[str, Any]) -> Any:
         return parse(body)
     except Invalid as error:
         raise ImportRefused(f"{error}.") from None
-
-
-__all__ = ["DatabaseImportReceiver", "EventData"]

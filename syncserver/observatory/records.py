@@ -8,16 +8,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils import timezone
 
 from sync_api.imports.contents import CHUNK, Stored, put
 from sync_api.models import ImportedContent
 from sync_api.transactions import immediate
-from syncserver.observatory.high_water import current_mark, roll_back
+from syncserver.observatory.high_water import current_mark, discard_unneeded, remove_entities, roll_back
 from syncserver.observatory.models import (
     Camera,
     CameraStatus,
@@ -25,7 +26,6 @@ from syncserver.observatory.models import (
     EventMeta,
     FileMeta,
     FileRecord,
-    Tombstone,
     time_of_day,
     to_milliseconds,
 )
@@ -174,6 +174,8 @@ def import_file(alias: str, data: FileData, user: str) -> FileRecord:
         if content is not None:
             facts |= content_facts(content)
             content.delete()
+            former = FileRecord.objects.using(alias).filter(pk=data.file_id).values_list("sha256", flat=True)
+            transaction.on_commit(partial(discard_unneeded, alias, {content.sha256, *former}), using=alias)
         file: FileRecord = keep(alias, FileRecord, {"file_id": data.file_id}, facts, user)
         FileMeta.objects.using(alias).filter(file=file).delete()
         write_meta(alias, FileMeta, {"file": file}, data.meta)
@@ -215,8 +217,6 @@ def keep(alias: str, model: Any, identity: dict[str, Any], facts: dict[str, Any]
 
 def import_removal(alias: str, entity_type: str, entity_id: str) -> None:
     """Remove what the source removed, if it was imported. Opens its own transaction."""
-    from syncserver.observatory.high_water import remove_entities
-
     models: dict[str, Any] = {"event": Event, "file": FileRecord, "status": CameraStatus}
     model = models[entity_type]
     with immediate(alias):
@@ -225,7 +225,3 @@ def import_removal(alias: str, entity_type: str, entity_id: str) -> None:
             rows = rows.filter(event__isnull=True, filerecord__isnull=True)
         remove_entities(alias, entity_type, rows)
         ImportedContent.objects.using(alias).filter(file_id=entity_id).delete()
-
-
-def has_tombstone(alias: str, entity_type: str, entity_id: str) -> bool:
-    return Tombstone.objects.using(alias).filter(entity_type=entity_type, entity_id=entity_id).exists()
