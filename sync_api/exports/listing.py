@@ -30,7 +30,9 @@ def listed(alias: str) -> list[dict[str, Any]]:
     dead = Count("pk", filter=Q(state=ExportTask.State.DEAD))
     counted = ExportTask.objects.using(alias).order_by().values("configuration")
     counted = counted.annotate(waiting=pending, given_up=dead).values_list("configuration", "waiting", "given_up")
-    counts = {configuration: (waiting, given_up) for configuration, waiting, given_up in counted}
+    counts: dict[object, tuple[int, int]] = {
+        configuration: (waiting, given_up) for configuration, waiting, given_up in counted
+    }
     return [
         {
             "id": str(one.pk),
