@@ -28,11 +28,9 @@ def listed(alias: str) -> list[dict[str, Any]]:
     """One entry per configuration. Two statements."""
     pending = Count("pk", filter=Q(done_at__isnull=True))
     dead = Count("pk", filter=Q(state=ExportTask.State.DEAD))
-    counted = ExportTask.objects.using(alias).order_by().values("configuration")
-    counted = counted.annotate(waiting=pending, given_up=dead).values_list("configuration", "waiting", "given_up")
-    counts: dict[object, tuple[int, int]] = {
-        configuration: (waiting, given_up) for configuration, waiting, given_up in counted
-    }
+    tasks = ExportTask.objects.using(alias).order_by().values("configuration")
+    counted: Any = tasks.annotate(waiting=pending, given_up=dead)
+    counts = {row["configuration"]: (row["waiting"], row["given_up"]) for row in counted}
     return [
         {
             "id": str(one.pk),
