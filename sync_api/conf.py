@@ -248,6 +248,30 @@ LIMITS: dict[str, int | float] = {
     "SYNC_SILENT_HOURS": 24,
     "SYNC_CLOCK_SKEW_SECONDS": 120.0,
     "SYNC_DISK_LOW_BYTES": 1024 * 1024 * 1024,
+    # exports: marked again this often; a failure defers a configuration for so long, and up to the jitter longer
+    "SYNC_EXPORT_MARK_SECONDS": 300.0,
+    "SYNC_EXPORT_DEFER_SECONDS": 1_800.0,
+    "SYNC_EXPORT_JITTER_SECONDS": 300.0,
+    "SYNC_EXPORT_RETRY_AFTER_SECONDS_MAX": 86_400.0,
+    # ... and so many in a row disable it; so many that were one task's own fault end that task
+    "SYNC_EXPORT_FAILURES_MAX": 4,
+    "SYNC_EXPORT_TASK_ATTEMPTS_MAX": 3,
+    # ... tasks claimed at a time, for how long, and requests in one turn of one entity
+    "SYNC_EXPORT_CLAIM_TASKS": 100,
+    "SYNC_EXPORT_LEASE_SECONDS": 300.0,
+    "SYNC_EXPORT_STEPS_MAX": 500,
+    "SYNC_EXPORT_ANSWER_BYTES_MAX": 64 * 1024,
+    "SYNC_EXPORT_ANSWER_SECONDS_MAX": 300.0,
+    "SYNC_EXPORT_CONDITIONS_MAX": 50,
+    "SYNC_EXPORT_VALUES_MAX": 1_000,
+    # imports: one entity's JSON, one file, entities half received per user, and how long they are kept
+    "SYNC_IMPORT_BODY_BYTES_MAX": 4 * 1024 * 1024,
+    "SYNC_IMPORT_FILE_BYTES_MAX": 2 * 1024 * 1024 * 1024,
+    "SYNC_IMPORT_SESSIONS_MAX": 1_000,
+    "SYNC_IMPORT_SESSION_HOURS": 48,
+    # ... and bytes of one user that came before their record
+    "SYNC_IMPORT_PENDING_BYTES_MAX": 20 * 1024 * 1024 * 1024,
+    "SYNC_IMPORT_REFUSALS_PER_MINUTE_MAX": 30,
 }
 
 

@@ -36,6 +36,11 @@ SYNC_ALLOW_HTTP = env.bool("SYNC_ALLOW_HTTP", default=False)
 SYNC_ADDRESSES = env.list("SYNC_ADDRESSES", default=[])
 SYNC_RECONCILE_MODELS = env.list("SYNC_RECONCILE_MODELS", default=[])
 SYNC_INSPECT = env.bool("SYNC_INSPECT", default=False)
+SYNC_EXPORT_TARGETS = env.list("SYNC_EXPORT_TARGETS", default=[])
+SYNC_EXPORT_KEY = env.str("SYNC_EXPORT_KEY", default="")
+SYNC_IMPORT_RECEIVER = env.str("SYNC_IMPORT_RECEIVER", default="")
+SYNC_IMPORT_WEBHOOK = env.str("SYNC_IMPORT_WEBHOOK", default="")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 for _name, _default in LIMITS.items():
     if _name in env.ENVIRON:
         globals()[_name] = env.float(_name) if isinstance(_default, float) else env.int(_name)
@@ -54,6 +59,7 @@ INSTALLED_APPS = [
     "sync_api",
     "syncserver",
     "syncserver.study",
+    "syncserver.observatory",
     *SYNC_APPS,
 ]
 

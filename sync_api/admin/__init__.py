@@ -8,6 +8,7 @@ from sync_api.admin.access import AccessKeyAdmin, SingleRecordUserAdmin
 from sync_api.admin.bundles import BundleAdmin
 from sync_api.admin.carried import CarriedBatchAdmin
 from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
+from sync_api.admin.exports import ExportConfigurationAdmin, ExportTaskAdmin, ImportedContentAdmin, ImportSessionAdmin
 from sync_api.admin.files import (
     ContentAdmin,
     ContentUseAdmin,
@@ -41,11 +42,15 @@ __all__ = [
     "ContentUseAdmin",
     "DeviceCredentialAdmin",
     "EnrolmentCodeAdmin",
+    "ExportConfigurationAdmin",
+    "ExportTaskAdmin",
     "FileDeliveryAdmin",
     "FileFactAdmin",
     "FileUploadAdmin",
     "FinalizationAdmin",
     "FleetAdmin",
+    "ImportSessionAdmin",
+    "ImportedContentAdmin",
     "IncomingBatchAdmin",
     "IncomingEpochAdmin",
     "IncomingEraAdmin",

@@ -42,6 +42,8 @@ def reason_of(request: HttpRequest) -> str | None:
     """The reason that came with the request. A body that is no form, or whose view reads it itself, is left unread."""
     if reason := request.headers.get(REASON_HEADER):
         return reason
+    if "Authorization" in request.headers:
+        return None  # a program, not a form: its body may be a whole file, and who it is has yet to be asked
     if request.method == "POST" and request.content_type in FORMS and not reads_its_own_body(request):
         return request.POST.get(REASON_FIELD) or None
     return None

@@ -3,6 +3,7 @@
 from sync_api.models.access import AccessKey, SingleRecordUser
 from sync_api.models.carried import Bundle, CarriedBatch
 from sync_api.models.enrolment import DeviceCredential, EnrolmentCode
+from sync_api.models.exports import ExportConfiguration, ExportTask, ImportedContent, ImportSession
 from sync_api.models.files import Content, ContentUse, FileDelivery, FileFact, FileUpload, StoredName
 from sync_api.models.finalizing import Finalization, IncomingEra
 from sync_api.models.incoming import Alarm, IncomingBatch, IncomingEpoch, IncomingTransaction
@@ -23,10 +24,14 @@ __all__ = [
     "ContentUse",
     "DeviceCredential",
     "EnrolmentCode",
+    "ExportConfiguration",
+    "ExportTask",
     "FileDelivery",
     "FileFact",
     "FileUpload",
     "Finalization",
+    "ImportSession",
+    "ImportedContent",
     "IncomingBatch",
     "IncomingEpoch",
     "IncomingEra",

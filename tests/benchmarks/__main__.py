@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("capture", "way", "wire", "push", "memory", "reading", "fleet", "uploads")
+NAMES = ("capture", "way", "wire", "push", "memory", "reading", "fleet", "uploads", "exports")
 ROWS = {
     "capture": (10_000, 100_000),
     "way": (10_000, 100_000),
@@ -18,6 +18,7 @@ ROWS = {
     "reading": (100_000, 1_000_000),
     "fleet": (1_000,),
     "uploads": (10_000, 100_000),
+    "exports": (100_000,),
 }
 
 

@@ -25,10 +25,14 @@ from sync_api.models import (
     ContentUse,
     DeviceCredential,
     EnrolmentCode,
+    ExportConfiguration,
+    ExportTask,
     FileDelivery,
     FileFact,
     FileUpload,
     Finalization,
+    ImportedContent,
+    ImportSession,
     IncomingBatch,
     IncomingEpoch,
     IncomingEra,
@@ -116,6 +120,13 @@ def rows() -> Laptop:
         Recipient.objects.create(name="server-1", key_id="ab" * 8, public_key="d" * 64)
     epoch = IncomingEpoch.objects.get(device=laptop.device)
     IncomingEra.objects.get_or_create(epoch=epoch, ordinal=0)
+    configuration = ExportConfiguration.objects.create(
+        name="open", entity_type="study.Site", target_url="https://x.example"
+    )
+    moment = configuration.created_at
+    ExportTask.objects.create(configuration=configuration, entity="1/a", version=1, due_at=moment, marked_at=moment)
+    ImportSession.objects.create(user="ann", entity_type="event", entity_id="a" * 32, body={})
+    ImportedContent.objects.create(file_id="a" * 32, md5="b" * 32, sha256="c" * 64, size=1, user="ann")
     Finalization.objects.create(device=local, mark_id="ab" * 16, era_ordinal=0, transaction_id=1, manifest={})
     key = AccessKey.objects.create(
         key_hash="ab" * 32, model="study.site", identity={"code": "MOC"}, group=Group.objects.create(name="field")
@@ -137,7 +148,7 @@ def test_every_list_opens_filters_and_searches(admin_client: Client, rows: Lapto
         assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", [m for m in MODELS if m is not ExportConfiguration], ids=lambda model: model.__name__)
 def test_every_row_opens_and_nothing_can_be_added_changed_or_deleted(
     admin_client: Client, rows: Laptop, model: type[models.Model]
 ) -> None:

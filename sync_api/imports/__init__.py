@@ -1,0 +1,1 @@
+"""Taking in what other systems export: receivers decide, sessions remember, the wire adapters ask them."""

@@ -1,0 +1,10 @@
+"""The addresses of MeteorPi's wire, below `/compat/meteorpi/`."""
+
+from django.urls import path
+
+from sync_api.meteorpi import views
+
+urlpatterns = [
+    path("import", views.import_entity, name="meteorpi-import"),
+    path("import/data/<str:file_id>/<str:md5>", views.import_data, name="meteorpi-import-data"),
+]

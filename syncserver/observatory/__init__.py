@@ -1,0 +1,1 @@
+"""An example observatory: cameras that watch the sky, in the terms of MeteorPi."""
