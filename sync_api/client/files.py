@@ -169,7 +169,7 @@ class FileSender:
                 moved_to = self.ask(upload, road)
             if moved_to > offset:
                 road.failures = 0
-            elif offset < one.size:
+            elif offset < one.size and response is not None:  # no answer was counted already
                 road.fail("nothing more of the file arrived")
             offset = moved_to
             if offset == one.size and (response is None or response.status_code == 204):
@@ -206,7 +206,10 @@ class FileSender:
         if response.status_code == 204:
             return told_offset(response, self.server.url), response
         if response.status_code in (404, 409, 410, 423):
-            return None, response if response.status_code != 423 else None
+            if response.status_code == 423:
+                road.fail("another request is writing to the upload", retry_after(response))
+                return None, None
+            return None, response
         raise refusal(response)
 
     def ask(self, upload: str, road: Road) -> int:
