@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from audit.index import check_index
@@ -195,11 +195,35 @@ def run(server: str, played: list[Any]) -> None:
     assert open_ones.count() <= 1
 
 
+def sent(way: str, **facts: Any) -> dict[str, Any]:
+    plain = {"preserving": False, "moved": frozenset(), "ending": "commit", "is_repeated": False, "user": 0}
+    return {"way": way, **plain, **facts}
+
+
+WALK: list[Any] = [
+    ("save", "patient", 1, ("a", TIMES[1])),
+    ("save", "patient", 2, ("a", TIMES[1])),
+    sent("whole"),
+    ("save", "patient", 2, ("b", TIMES[2])),
+    sent("by record", is_repeated=True),
+    ("delete", "patient", 2),
+    sent("some records"),
+    sent("by record", ending="leave open"),
+    sent("by record", moved=frozenset({1}), user=1),
+    ("save", "patient", 1, ("c", None)),
+    sent("stepwise", ending="roll back"),
+    sent("by record"),
+    "force finalize",
+    sent("stepwise", preserving=True, is_repeated=True),
+]
+"""Each way at least once, whatever the examples drawn are."""
+
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=QUIET)
 @given(played=actions)
+@example(played=WALK)
 def test_uploads_follow_the_rules(server: str, played: list[Any]) -> None:
     run(server, played)
 
