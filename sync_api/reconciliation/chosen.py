@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -16,6 +17,8 @@ from audit.fields import to_microseconds
 from sync_api.exceptions import DayInvalid, ReconcileModelsInvalid
 from sync_api.schema import synced_models
 from sync_api.schema.describe import is_synced
+
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def reconciled_labels() -> list[str]:
@@ -39,6 +42,8 @@ def read_day(text: str) -> date:
     if not text:
         return timezone.localdate()
     try:
+        if not DAY.fullmatch(text):  # Python reads other forms too
+            raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError as error:
         raise DayInvalid(day=text) from error

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.request import Request
 
 from sync_api import conf
+from sync_api.exceptions import DayInvalid
 from sync_api.reconciliation.chosen import read_day
 from sync_api.reconciliation.manifest import MANIFEST_TYPE, make_manifest
 from sync_api.rest.outgoing import visited_device
@@ -31,5 +32,8 @@ class DayManifest(SyncView):
         alias = conf.server_alias()
         visited_device(request, alias)
         check_query(request, "day")
-        manifest = make_manifest(alias, read_day(request.query_params.get("day", "")))
+        day = request.query_params.get("day")
+        if day == "":  # asked for, and not a day
+            raise DayInvalid(day=day)
+        manifest = make_manifest(alias, read_day(day or ""))
         return HttpResponse(orjson.dumps(manifest), content_type=MANIFEST_TYPE, headers={"Cache-Control": "no-store"})

@@ -36,6 +36,9 @@ def page(caught: Sequence[tuple[str, Outcome]]) -> str:
         for name, found in caught
     ]
     parts = [HEAD, "\n".join(["| bug | what is wrong | caught by seed |", "|---|---|---|", *rows])]
+    rest = sorted(set(BUGS) - {name for name, _ in caught})
+    if rest:
+        parts.append(f"Not looked for when this page was written: {', '.join(rest)}.")
     for name, found in caught:
         script = [line[:WIDTH_MAX] for line in found.script]
         if len(script) > LINES_MAX:
@@ -52,5 +55,7 @@ def doc(name: str) -> str:
 HEAD = f"""# Planted bugs
 
 Does the simulator see what it is made to see? Each of these bugs was put into the product by a patch in
-`tests/planted/bugs.py`; the simulator ({RUNS} runs of {STEPS} steps) found every one with the seed named here, and
-shortened the run that showed it. This page is written by `python -m tests.planted --write`."""
+`tests/planted/bugs.py`; the simulator ({RUNS} runs of {STEPS} steps at most) found it with the seed named here, in the
+run that stands below, of which the first {LINES_MAX} steps are shown. This page is written by
+`python -m tests.planted --write`; the long tests look for each bug again with its seed
+(`tests/simulation/test_planted.py`)."""
