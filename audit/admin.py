@@ -13,7 +13,8 @@ from django.utils.safestring import SafeString
 
 from audit.mirror.columns import MirrorRow
 from audit.mirror.tables import MirrorTable, mirror_tables
-from audit.models import CommitClock, Device, Source, TableChanges
+from audit.models import CommitClock, Device, IndexEntry, Source, TableChanges
+from audit.presenting import presented
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
@@ -47,12 +48,14 @@ class DeviceAdmin(ReadOnlyAdmin):
         "friendly_name",
         "role",
         "kind",
+        "group",
         "known_until",
         "last_seen_at",
         "app_version",
         "revoked_at",
     )
-    list_filter = ("role", "kind", ("revoked_at", admin.EmptyFieldListFilter))
+    list_filter = ("role", "kind", "group", ("revoked_at", admin.EmptyFieldListFilter))
+    list_select_related = ("group",)
     search_fields = ("name", "friendly_name", "registered_by")
 
 
@@ -76,16 +79,26 @@ class TableChangesAdmin(ReadOnlyAdmin):
         "identical",
         "deleted",
         "preserved",
+        "erased",
+        "code",
         "committed_by",
         "line",
     )
-    list_filter = ("device", "model", "committed_by")
+    list_filter = ("device", "model", "committed_by", ("code", admin.EmptyFieldListFilter))
     list_select_related = ("device",)
     search_fields = ("model", "device__name", "source__reference", "committed_by")
 
     @admin.display(description="what changed")
     def line(self, changes: TableChanges) -> str:
         return changes.line(keys_max=KEYS_SHOWN_MAX)
+
+
+@admin.register(IndexEntry)
+class IndexEntryAdmin(ReadOnlyAdmin):
+    list_display = ("text", "parent_text", "model", "device", "era", "key", "mirror_pk")
+    list_filter = ("model", "device")
+    list_select_related = ("device",)
+    search_fields = ("text__istartswith", "parent_text__istartswith", "key__exact")
 
 
 @admin.register(CommitClock)
@@ -105,7 +118,7 @@ class MirrorAdmin(ReadOnlyAdmin):
         return [
             "mirror_pk",
             self.table.key,
-            *fields,
+            *map(self.shown, fields),
             "mirror_device",
             "mirror_era",
             "mirror_current",
@@ -130,12 +143,18 @@ class MirrorAdmin(ReadOnlyAdmin):
         own = [field.name for field in MirrorRow._meta.local_fields]
         links = {"mirror_predecessor": "earlier", "mirror_successor": "later", "mirror_source": "source"}
         return [
-            (None, {"fields": list(self.table.columns)}),
+            (None, {"fields": list(map(self.shown, self.table.columns))}),
             ("Version", {"fields": [links.get(name, name) for name in own]}),
         ]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in self.opts.concrete_fields] + ["earlier", "later", "source"]
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        names = [field.name for field in self.opts.concrete_fields]
+        shown = [found for name in self.table.columns if callable(found := self.shown(name))]
+        return [*names, *shown, "earlier", "later", "source"]
+
+    def shown(self, name: str) -> Any:
+        """The column by its name, or the function that shows it (see `audit.presenting`)."""
+        return presented(self.table, name) or name
 
     @admin.display(description="predecessor")
     def earlier(self, row: MirrorRow) -> SafeString | str:

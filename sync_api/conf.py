@@ -90,6 +90,20 @@ def key_directory() -> Path:
     return here.keys if here is not None else Path(getattr(settings, "SYNC_KEY_DIR", "keys"))
 
 
+def files_directory(alias: str) -> Path:
+    """Where this installation keeps the bytes of files (`SYNC_FILES_DIR`), one folder per device."""
+    own = alias_settings(alias).device or alias
+    here = _AT_WORK.get()
+    root = here.keys / "files" if here is not None else Path(getattr(settings, "SYNC_FILES_DIR", "files"))
+    return root / own
+
+
+def files_alias() -> str:
+    """The database whose records the file storage serves: `SYNC_FILES_DATABASE`, else `default`."""
+    here = _AT_WORK.get()
+    return here.alias if here is not None else str(getattr(settings, "SYNC_FILES_DATABASE", "") or DEFAULT_DB_ALIAS)
+
+
 def server_alias() -> str:
     """The database that this process serves over REST: `SYNC_SERVER_DATABASE`, else the one of role server."""
     here = _AT_WORK.get()
@@ -126,7 +140,7 @@ LIMITS: dict[str, int | float] = {
     # a content of more than this may be at most so many times its compressed bytes
     "SYNC_DECOMPRESSION_FREE_BYTES": 16 * 1024 * 1024,
     "SYNC_DECOMPRESSION_RATIO_MAX": 200,
-    "SYNC_HEADER_BYTES_MAX": 1024 * 1024,
+    "SYNC_HEADER_BYTES_MAX": 4 * 1024 * 1024,
     "SYNC_LINE_BYTES_MAX": 32 * 1024 * 1024,
     "SYNC_MODELS_PER_BATCH_MAX": 1_000,
     "SYNC_EARLY_BATCHES_MAX": 200,
@@ -190,6 +204,7 @@ LIMITS: dict[str, int | float] = {
     # relays
     "SYNC_CARRIED_BYTES_MAX": 20 * 1024 * 1024 * 1024,
     "SYNC_PULL_BATCHES_PER_REQUEST": 200,
+    "SYNC_CARRIED_FILES_BYTES_MAX": 20 * 1024 * 1024 * 1024,
     # bundles
     "SYNC_BUNDLE_BYTES_MAX": 4 * 1024 * 1024 * 1024 - 1,
     "SYNC_BUNDLE_FILES_MAX": 60_000,
@@ -198,6 +213,21 @@ LIMITS: dict[str, int | float] = {
     "SYNC_BUNDLE_WATCH_SECONDS": 5.0,
     # copies of what no server's backup holds yet: so many files at most, then they become one
     "SYNC_BACKUP_FILES_MAX": 20,
+    # files: the largest one taken, and how much is read and written at a time
+    "SYNC_FILE_BYTES_MAX": 4 * 1024 * 1024 * 1024,
+    "SYNC_FILE_CHUNK_BYTES": 64 * 1024,
+    # ... room that is left on the disk for everything else
+    "SYNC_FILES_FREE_BYTES_MIN": 256 * 1024 * 1024,
+    # ... how many are asked for in one request, and after how long is asked again for what was there
+    "SYNC_FILES_PER_REQUEST_MAX": 1_000,
+    "SYNC_FILES_ASK_AGAIN_HOURS": 24,
+    # ... an upload that nobody continues ends; one writer that is silent for so long gives way to another
+    "SYNC_UPLOAD_HOURS": 7 * 24,
+    "SYNC_UPLOAD_READ_BYTES": 8 * 1024,
+    "SYNC_UPLOAD_SILENT_SECONDS": 30.0,
+    "SYNC_UPLOADS_PER_DEVICE_MAX": 200,
+    # ... and what nothing names any more is kept for so long
+    "SYNC_FILES_GRACE_HOURS": 24,
     # reconciling
     "SYNC_RECONCILE_RECORDS_MAX": 10_000,
     "SYNC_MANIFEST_BYTES_MAX": 16 * 1024 * 1024,

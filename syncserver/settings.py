@@ -30,6 +30,7 @@ SYNC_APPS = env.list("SYNC_APPS", default=[])
 SYNC_APP_VERSION = env.str("SYNC_APP_VERSION", default="0.1.0")
 SYNC_SEALED_MODELS = env.json("SYNC_SEALED_MODELS", default={})
 SYNC_KEY_DIR = env.str("SYNC_KEY_DIR", default=str(WORK_DIR / "keys"))
+SYNC_FILES_DIR = env.str("SYNC_FILES_DIR", default=str(WORK_DIR / "files"))
 SYNC_CONTACT = env.str("SYNC_CONTACT", default="")
 SYNC_ALLOW_HTTP = env.bool("SYNC_ALLOW_HTTP", default=False)
 SYNC_ADDRESSES = env.list("SYNC_ADDRESSES", default=[])
@@ -113,6 +114,10 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default="") or None  # without it, files are served from the packages
+STORAGES = {
+    "default": {"BACKEND": "sync_api.files.storage.ContentStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
 MEDIA_URL = "media/"
 MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(WORK_DIR / "media"))
 WHITENOISE_USE_FINDERS = True

@@ -40,6 +40,7 @@ SYNC_DATABASES = {
 }
 ALLOWED_HOSTS = [".test", ".example", ".example.org", "localhost", "127.0.0.1", "10.0.0.1", "x", "a.org"]
 SYNC_KEY_DIR = f"{_folder}/keys"
+SYNC_FILES_DIR = f"{_folder}/files"
 STATIC_ROOT = _folder
 MEDIA_ROOT = f"{_folder}/media"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

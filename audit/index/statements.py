@@ -60,10 +60,10 @@ def parent_join(one: Registration, link: str) -> str:
             f' LEFT JOIN {name} AS p ON p.{key} = m.{link} AND p."_device" = m."_device"'
             ' AND p."_era" = m."_era" AND p."_current"'
         )
+    there = f'FROM {name} AS q WHERE q.{key} = m.{link} AND q."_device" = m."_device" AND q."_current"'
     return (
-        f' LEFT JOIN {name} AS p ON p."_pk" = (SELECT q."_pk" FROM {name} AS q WHERE q.{key} = m.{link}'
-        ' AND q."_device" = m."_device" AND q."_current"'
-        ' ORDER BY (q."_era" = m."_era") DESC, q."_pk" DESC LIMIT 1)'
+        f' LEFT JOIN {name} AS p ON p."_pk" = coalesce((SELECT q."_pk" {there} AND q."_era" = m."_era"),'
+        f' (SELECT max(q."_pk") {there}))'
     )
 
 

@@ -8,6 +8,14 @@ from sync_api.admin.access import AccessKeyAdmin, SingleRecordUserAdmin
 from sync_api.admin.bundles import BundleAdmin
 from sync_api.admin.carried import CarriedBatchAdmin
 from sync_api.admin.enrolment import DeviceCredentialAdmin, EnrolmentCodeAdmin
+from sync_api.admin.files import (
+    ContentAdmin,
+    ContentUseAdmin,
+    FileDeliveryAdmin,
+    FileFactAdmin,
+    FileUploadAdmin,
+    StoredNameAdmin,
+)
 from sync_api.admin.finalizing import FinalizationAdmin, IncomingEraAdmin
 from sync_api.admin.fleet import FleetAdmin, PushTargetAdmin
 from sync_api.admin.incoming import (
@@ -21,6 +29,7 @@ from sync_api.admin.outgoing import OutgoingBatchAdmin, OutgoingTransactionAdmin
 from sync_api.admin.parked import ParkedRecordAdmin, ParkedUnitAdmin
 from sync_api.admin.recipients import RecipientAdmin
 from sync_api.admin.trust import StatementAdmin, TrustedServerAdmin, VisitAdmin
+from sync_api.admin.uploads import UploadAdmin, UploadedOffsetAdmin, UploadStepAdmin
 
 __all__ = [
     "AccessKeyAdmin",
@@ -28,8 +37,13 @@ __all__ = [
     "BundleAdmin",
     "CaptureSchemaAdmin",
     "CarriedBatchAdmin",
+    "ContentAdmin",
+    "ContentUseAdmin",
     "DeviceCredentialAdmin",
     "EnrolmentCodeAdmin",
+    "FileDeliveryAdmin",
+    "FileFactAdmin",
+    "FileUploadAdmin",
     "FinalizationAdmin",
     "FleetAdmin",
     "IncomingBatchAdmin",
@@ -45,6 +59,10 @@ __all__ = [
     "RecipientAdmin",
     "SingleRecordUserAdmin",
     "StatementAdmin",
+    "StoredNameAdmin",
     "TrustedServerAdmin",
+    "UploadAdmin",
+    "UploadStepAdmin",
+    "UploadedOffsetAdmin",
     "VisitAdmin",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -81,6 +81,15 @@ class ArchiveWriter:
         self.put(content)
         self.entries.append(entry)
 
+    def add_parts(self, name: str, size: int, crc: int, parts: Iterable[bytes]) -> None:
+        """An entry too large for the memory, whose size and CRC-32 are known before."""
+        offset = self.entries[-1].ends if self.entries else 0
+        entry = Entry(name.encode("ascii"), size, crc, offset)
+        self.put(entry.local)
+        for part in parts:
+            self.put(part)
+        self.entries.append(entry)
+
     def finish(self) -> None:
         self.put(directory(self.entries))
 
@@ -103,6 +112,27 @@ class ArchiveReader:
 
     def next(self, name: str, *, size_max: int, size: int | None = None) -> bytes:
         """The content of the next entry, which must have this name, and this size where one is given."""
+        entry = self.begin(name, size_max=size_max, size=size)
+        content = self.exactly(entry.size, name)
+        if zlib.crc32(content) != entry.crc:
+            raise BundleDamaged(what=f"the content of '{name}' has changed")
+        self.entries.append(entry)
+        return content
+
+    def next_parts(self, name: str, *, size: int, at_once: int, take: Callable[[bytes], object]) -> None:
+        """The next entry, which must have this name and size, given to `take` part by part."""
+        entry = self.begin(name, size_max=size, size=size)
+        crc, left = 0, size
+        while left:
+            part = self.exactly(min(left, at_once), name)
+            crc, left = zlib.crc32(part, crc), left - len(part)
+            take(part)
+        if crc != entry.crc:
+            raise BundleDamaged(what=f"the content of '{name}' has changed")
+        self.entries.append(entry)
+
+    def begin(self, name: str, *, size_max: int, size: int | None) -> Entry:
+        """The next entry's header, which must be as it is written."""
         expected = name.encode("ascii")
         head = self.exactly(LOCAL.size + len(expected), name)
         crc, stored = LOCAL.unpack_from(head)[6:8]
@@ -112,11 +142,7 @@ class ArchiveReader:
             raise BundleDamaged(what=f"where '{name}' should begin there is something else")
         if stored > size_max or (size is not None and stored != size):
             raise BundleDamaged(what=f"'{name}' has {stored} bytes, which is not its size or over the limit")
-        content = self.exactly(stored, name)
-        if zlib.crc32(content) != crc:
-            raise BundleDamaged(what=f"the content of '{name}' has changed")
-        self.entries.append(entry)
-        return content
+        return entry
 
     def finish(self) -> None:
         """Check that the directory follows, and the file's end."""

@@ -14,11 +14,20 @@ from django.utils import timezone
 
 from sync_api.bundles.archive import END, ArchiveWriter, entry_overhead
 from sync_api.bundles.confirmation import confirmation_of
-from sync_api.bundles.manifest import MANIFEST, STATEMENTS, Listed, batch_name, signed_manifest
+from sync_api.bundles.contents import ContentSource, content_sources
+from sync_api.bundles.manifest import MANIFEST, STATEMENTS, Listed, batch_name, content_name, signed_manifest
 from sync_api.bundles.sources import Source, sources
 from sync_api.bundles.writing import write_whole
 from sync_api.conf import alias_settings, limit
-from sync_api.exceptions import BatchGone, NoLocalDevice, NotEnrolled, PieceTooSmall, SyncError
+from sync_api.exceptions import (
+    BatchGone,
+    ContentDamaged,
+    ContentMissing,
+    NoLocalDevice,
+    NotEnrolled,
+    PieceTooSmall,
+    SyncError,
+)
 from sync_api.failpoints import failpoint
 from sync_api.fleet import keep_own_heartbeat
 from sync_api.models import Bundle, LocalDevice
@@ -39,6 +48,7 @@ class Written:
     statements: int
     size: int
     sha256: str
+    contents: int = 0
 
 
 @dataclass(slots=True)
@@ -49,6 +59,12 @@ class ExportReport:
     bundle: str
     folder: str
     files: list[Written] = field(default_factory=list)
+    contents_left: list[str] = field(default_factory=list)
+    """Bytes of files that fit in no piece, or are damaged here, by their hash."""
+
+    @property
+    def contents(self) -> int:
+        return sum(one.contents for one in self.files)
 
     @property
     def batches(self) -> int:
@@ -90,9 +106,10 @@ def export_bundle(
     if not statements_only:
         seal_own(alias)
     found = [] if statements_only else sources(alias, devices=devices, everything=everything, server=server)
-    if not found and not statements_only and alias_settings(alias).role == "client":
+    contents = [] if statements_only else content_sources(alias, found, devices=devices, everything=everything)
+    if not found and not contents and not statements_only and alias_settings(alias).role == "client":
         return ExportReport(alias_settings(alias).device, "", str(folder))
-    return write_bundle(alias, Path(folder), found, piece_bytes=piece_bytes, devices=devices)
+    return write_bundle(alias, Path(folder), found, piece_bytes=piece_bytes, devices=devices, contents=contents)
 
 
 def seal_own(alias: str) -> None:
@@ -117,25 +134,30 @@ def write_bundle(
     piece_bytes: int | None = None,
     devices: Iterable[str] = (),
     name: Callable[[int, int], str] | None = None,
+    contents: Sequence[ContentSource] = (),
 ) -> ExportReport:
-    """Write these batches, with the statements about their devices (about all, when none are named)."""
+    """Write these batches and then the bytes of these files, with the statements about the batches' devices (about
+    all, when none are named). A file that fits in no piece, or is damaged here, is left and told."""
     exporter = alias_settings(alias).device
     maker = Maker(alias, exporter, own_certificate(alias), secrets.token_hex(16))
     report = ExportReport(exporter, maker.bundle, str(folder))
     if found:
         keep_own_heartbeat(alias)
     statements = statements_for(alias, devices=list(devices) or None)
-    if not found and not statements:
+    if not found and not statements and not contents:
         return report
     riding = Riding(len(statements), orjson.dumps(statements, option=orjson.OPT_SORT_KEYS))
     listed = [(source, maker.listed(source)) for source in found]
-    pieces = in_pieces(listed, maker.room(riding, piece_bytes))
+    room = maker.room(riding, piece_bytes)
+    pieces = in_pieces(listed, room)
+    loads, too_large = with_contents(pieces, readable(alias, contents, report.contents_left), room)
+    report.contents_left += too_large
     naming = name or maker.file_name
-    for piece, batches in enumerate(pieces, 1):
-        file_name = naming(piece, len(pieces))
-        facts = {"piece": piece, "pieces": len(pieces), "statements": riding.fingerprint}
+    for piece, load in enumerate(loads, 1):
+        file_name = naming(piece, len(loads))
+        facts = {"piece": piece, "pieces": len(loads), "statements": riding.fingerprint}
         try:
-            written = maker.write(folder, file_name, facts, riding, batches)
+            written = maker.write(folder, file_name, facts, riding, load)
         except SyncError as error:
             maker.remember_failure(file_name, facts, error)
             raise
@@ -158,6 +180,58 @@ def in_pieces(listed: Sequence[tuple[Source, Listed]], room: int) -> list[list[t
         pieces[-1].append((source, batch))
         left -= needed
     return pieces
+
+
+@dataclass(slots=True)
+class Load:
+    """What one piece carries."""
+
+    batches: list[tuple[Source, Listed]]
+    contents: list[ContentSource] = field(default_factory=list)
+
+    @property
+    def needed(self) -> int:
+        return sum(room_of(batch) for _, batch in self.batches) + sum(map(room_of_content, self.contents))
+
+    @property
+    def entries(self) -> int:
+        return len(self.batches) + len(self.contents)
+
+
+def with_contents(
+    pieces: list[list[tuple[Source, Listed]]], contents: Sequence[ContentSource], room: int
+) -> tuple[list[Load], list[str]]:
+    """The pieces with the bytes of files behind the batches, in new pieces where there is no room; and what fits in
+    none."""
+    loads = [Load(batches) for batches in pieces]
+    left: list[str] = []
+    needed, files_max = loads[-1].needed, int(limit("SYNC_BUNDLE_FILES_MAX"))
+    for one in contents:
+        own = room_of_content(one)
+        if own > room:
+            left.append(one.sha256)
+            continue
+        if needed + own > room or loads[-1].entries >= files_max:
+            loads.append(Load([]))
+            needed = 0
+        loads[-1].contents.append(one)
+        needed += own
+    return loads, left
+
+
+def readable(alias: str, contents: Sequence[ContentSource], left: list[str]) -> list[ContentSource]:
+    """Those that are whole here, with their checksums for the archive; the others are added to `left`."""
+    found = []
+    for one in contents:
+        try:
+            found.append(one.summed(alias))
+        except (ContentDamaged, ContentMissing):
+            left.append(one.sha256)
+    return found
+
+
+def room_of_content(one: ContentSource) -> int:
+    return one.size + entry_overhead(content_name(1)) + len(orjson.dumps(one.listed.facts)) + 1
 
 
 def size_of(manifest: bytes, riding: Riding) -> int:
@@ -185,7 +259,9 @@ class Maker:
         sha256 = hashlib.sha256(content).hexdigest()
         return Listed(source.device, source.epoch, source.number, source.hash, len(content), sha256)
 
-    def manifest(self, facts: dict[str, Any], batches: Sequence[Listed]) -> bytes:
+    def manifest(
+        self, facts: dict[str, Any], batches: Sequence[Listed], contents: Sequence[ContentSource] = ()
+    ) -> bytes:
         whole = {
             "bundle": self.bundle,
             "exporter": self.exporter,
@@ -193,14 +269,14 @@ class Maker:
             "made_at": timezone.now().isoformat(timespec="microseconds"),
             **facts,
         }
-        return signed_manifest(whole, batches, device_keys(self.exporter))
+        return signed_manifest(whole, batches, device_keys(self.exporter), [one.listed for one in contents])
 
     def room(self, riding: Riding, piece_bytes: int | None) -> int:
         """What a piece has for batches, when the largest possible rest is taken off."""
         size_max = int(limit("SYNC_BUNDLE_BYTES_MAX"))
         size = min(piece_bytes or size_max, size_max)
         largest = {"piece": 99_999, "pieces": 99_999, "statements": riding.fingerprint}
-        rest = size_of(self.manifest(largest, []), riding)
+        rest = size_of(self.manifest(largest, []), riding) + len(',"files":[]')
         if rest > size:
             raise PieceTooSmall(device=self.exporter, number=0, size=rest, size_max=size)
         return size - rest
@@ -215,11 +291,13 @@ class Maker:
         name: str,
         facts: dict[str, Any],
         riding: Riding,
-        batches: Sequence[tuple[Source, Listed]],
+        load: Load,
     ) -> Written:
-        manifest = self.manifest(facts, [batch for _, batch in batches])
+        batches, contents = load.batches, load.contents
+        manifest = self.manifest(facts, [batch for _, batch in batches], contents)
         digest = hashlib.sha256()
         size = size_of(manifest, riding) + sum(batch.size + entry_overhead(batch_name(1)) for _, batch in batches)
+        size += sum(one.size + entry_overhead(content_name(1)) for one in contents)
 
         def fill(file: BinaryIO) -> None:
             archive = ArchiveWriter(file, digest.update)
@@ -230,11 +308,13 @@ class Maker:
                 if hashlib.sha256(content).hexdigest() != batch.sha256:
                     raise BatchGone(device=batch.device, number=batch.number)
                 archive.add(batch_name(place), content)
+            for place, one in enumerate(contents, 1):
+                archive.add_parts(content_name(place), one.size, one.crc, one.parts(self.alias))
             archive.finish()
             failpoint("export.before_rename")
 
         write_whole(folder, name, size, fill)
-        return Written(name, facts["piece"], len(batches), riding.count, size, digest.hexdigest())
+        return Written(name, facts["piece"], len(batches), riding.count, size, digest.hexdigest(), len(contents))
 
     def remember(self, written: Written, facts: dict[str, Any]) -> None:
         """The file in the history, with the code that will confirm it."""

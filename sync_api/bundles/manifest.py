@@ -39,6 +39,18 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedContent:
+    """The bytes of a file as the manifest lists them."""
+
+    sha256: str
+    size: int
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"sha256": self.sha256, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A checked manifest; its signature is that of the key its certificate names, whom to trust is not said."""
 
@@ -50,6 +62,7 @@ class Manifest:
     made_at: str
     statements: dict[str, Any]
     batches: list[Listed]
+    files: list[ListedContent]
 
 
 def batch_name(place: int) -> str:
@@ -57,9 +70,18 @@ def batch_name(place: int) -> str:
     return f"batches/{place:06}.batch"
 
 
-def signed_manifest(facts: dict[str, Any], batches: Sequence[Listed], keys: DeviceKeys) -> bytes:
-    """The manifest's bytes. `facts` are all members but `format` and `batches`."""
-    whole = {"format": FORMAT, **facts, "batches": [batch.facts for batch in batches]}
+def content_name(place: int) -> str:
+    """The name of the file's bytes at this place, from 1."""
+    return f"files/{place:06}.bytes"
+
+
+def signed_manifest(
+    facts: dict[str, Any], batches: Sequence[Listed], keys: DeviceKeys, files: Sequence[ListedContent] = ()
+) -> bytes:
+    """The manifest's bytes. `facts` are all members but `format`, `batches` and `files`, which is there only where
+    the bundle carries bytes of files."""
+    listed = {"files": [one.facts for one in files]} if files else {}
+    whole = {"format": FORMAT, **facts, "batches": [batch.facts for batch in batches], **listed}
     return orjson.dumps(signed(BUNDLE, whole, keys), option=orjson.OPT_SORT_KEYS)
 
 
@@ -108,6 +130,20 @@ RULES: dict[str, Callable[[Any], bool]] = {
 }
 
 
+def is_content(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"sha256", "size"}
+        and is_size(value["size"])
+        and text(HEX64)(value["sha256"])
+    )
+
+
+OPTIONAL: dict[str, Callable[[Any], bool]] = {
+    "files": lambda value: isinstance(value, list) and len(value) > 0 and all(map(is_content, value)),
+}
+
+
 def read_manifest(content: bytes) -> Manifest:
     """The manifest, its form, order and signature checked. BundleDamaged names the member that is wrong."""
     try:
@@ -117,6 +153,8 @@ def read_manifest(content: bytes) -> Manifest:
     if not isinstance(facts, dict) or orjson.dumps(facts, option=orjson.OPT_SORT_KEYS) != content:
         raise BundleDamaged(what="its manifest is not in the form in which manifests are written")
     for name in facts.keys() - RULES.keys():
+        if name in OPTIONAL and OPTIONAL[name](facts[name]):
+            continue
         raise BundleDamaged(what=f"its manifest's member '{name[:50]}' is not known")
     for name, rule in RULES.items():
         if name not in facts or not rule(facts[name]):
@@ -128,8 +166,11 @@ def read_manifest(content: bytes) -> Manifest:
         raise BundleDamaged(what="the signature of its manifest is not the exporter's")
     batches = [Listed(**batch) for batch in facts["batches"]]
     check_batches(batches)
-    own = {name: facts[name] for name in Manifest.__slots__ if name != "batches"}
-    return Manifest(**own, batches=batches)
+    files = [ListedContent(**one) for one in facts.get("files", [])]
+    if len({one.sha256 for one in files}) != len(files):
+        raise BundleDamaged(what="it lists a file twice")
+    own = {name: facts[name] for name in Manifest.__slots__ if name not in ("batches", "files")}
+    return Manifest(**own, batches=batches, files=files)
 
 
 def check_batches(batches: Sequence[Listed]) -> None:

@@ -15,7 +15,16 @@ from typing import Any, BinaryIO
 import orjson
 
 from sync_api.bundles.archive import ArchiveReader, Entry
-from sync_api.bundles.manifest import MANIFEST, STATEMENTS, Listed, Manifest, batch_name, read_manifest
+from sync_api.bundles.manifest import (
+    MANIFEST,
+    STATEMENTS,
+    Listed,
+    ListedContent,
+    Manifest,
+    batch_name,
+    content_name,
+    read_manifest,
+)
 from sync_api.conf import limit
 from sync_api.exceptions import BundleDamaged, BundleUnreadable, SyncError
 from sync_api.wire.format import decode
@@ -36,13 +45,29 @@ class Opened:
 
     def batches(self) -> Iterator[tuple[Listed, bytes]]:
         """The batches in the file's order, one in memory. BundleDamaged when the file changed since it was opened."""
-        for batch, entry in zip(self.manifest.batches, self.entries, strict=True):
+        for batch, entry in zip(self.manifest.batches, self.entries[: len(self.manifest.batches)], strict=True):
             with reading_errors(self.name):
                 self.file.seek(entry.begins)
                 content = self.file.read(entry.size)
             if hashlib.sha256(content).hexdigest() != batch.sha256:
                 raise BundleDamaged(what="it was changed while it was read")
             yield batch, content
+
+    def contents(self) -> Iterator[tuple[ListedContent, Iterator[bytes]]]:
+        """The bytes of files, each part by part. They were checked with the whole file; check them again."""
+        for listed, entry in zip(self.manifest.files, self.entries[len(self.manifest.batches) :], strict=True):
+            yield listed, self.parts(entry)
+
+    def parts(self, entry: Entry) -> Iterator[bytes]:
+        place, at_once = entry.begins, int(limit("SYNC_FILE_CHUNK_BYTES"))
+        while place < entry.ends:
+            with reading_errors(self.name):
+                self.file.seek(place)
+                part = self.file.read(min(at_once, entry.ends - place))
+            if not part:
+                raise BundleDamaged(what="it was changed while it was read")
+            place += len(part)
+            yield part
 
 
 @contextmanager
@@ -70,8 +95,17 @@ def checked(file: BinaryIO, name: str) -> Opened:
         batch_content = archive.next(batch_name(place), size=batch.size, size_max=size)
         check_hash(batch_name(place), batch_content, batch.sha256)
         check_batch(batch, batch_content)
+    for place, listed in enumerate(manifest.files, 1):
+        check_content(archive, content_name(place), listed)
     archive.finish()
     return Opened(file, name, manifest, statements, archive.entries[2:], size, digest.hexdigest())
+
+
+def check_content(archive: ArchiveReader, name: str, listed: ListedContent) -> None:
+    found = hashlib.sha256()
+    archive.next_parts(name, size=listed.size, at_once=int(limit("SYNC_FILE_CHUNK_BYTES")), take=found.update)
+    if found.hexdigest() != listed.sha256:
+        raise BundleDamaged(what=f"the content of '{name}' is not what the manifest says")
 
 
 def check_hash(name: str, content: bytes, sha256: str) -> None:

@@ -12,6 +12,7 @@ from sync_api.capture.context import sync_context
 
 REASON_HEADER = "X-Sync-Reason"
 REASON_FIELD = "_sync_reason"
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class SyncContextMiddleware:
@@ -41,16 +42,7 @@ def reason_of(request: HttpRequest) -> str | None:
     """The reason that came with the request. A body that is no form, or whose view reads it itself, is left unread."""
     if reason := request.headers.get(REASON_HEADER):
         return reason
-    content_type = request.content_type or ""
-    if (
-        request.method == "POST"
-        and content_type
-        in (
-            "application/x-www-form-urlencoded",
-            "multipart/form-data",
-        )
-        and not reads_its_own_body(request)
-    ):
+    if request.method == "POST" and request.content_type in FORMS and not reads_its_own_body(request):
         return request.POST.get(REASON_FIELD) or None
     return None
 
@@ -60,5 +52,5 @@ def reads_its_own_body(request: HttpRequest) -> bool:
     try:
         view = resolve(request.path_info, getattr(request, "urlconf", None)).func
     except Resolver404:
-        return True
+        return False
     return bool(getattr(view, "reads_own_body", False))

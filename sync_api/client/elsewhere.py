@@ -10,12 +10,14 @@ from django.db.models import QuerySet
 
 from sync_api.client.deliver import Deliverer
 from sync_api.client.exchange import get_statements
+from sync_api.client.files import Budget, send_files
 from sync_api.client.push_report import PushReport
 from sync_api.client.targets import beyond_position, now
 from sync_api.client.visit import Visited, visiting
 from sync_api.client.waiting import HELD, unsettled
 from sync_api.exceptions import ReceiptInvalid, ServerRefused, TargetDiffers
 from sync_api.failpoints import failpoint
+from sync_api.files.outgoing import waiting_contents
 from sync_api.models import LocalDevice, OutgoingBatch, PushTarget
 from sync_api.transactions import immediate
 from sync_api.trust import take_statements
@@ -29,6 +31,7 @@ def push_elsewhere(
     target: PushTarget,
     report: PushReport,
     progress: Callable[[int], None],
+    budget: Budget,
     *,
     allow_http: bool,
     transport: httpx.BaseTransport | None,
@@ -40,7 +43,8 @@ def push_elsewhere(
     """
     batches = OutgoingBatch.objects.using(alias).filter(device=device)
     is_asked = target.kind == PushTarget.Kind.RELAY and unsettled(batches).exists()
-    if not is_asked and not beyond_position(batches, target).exists():
+    files = files_for(alias, device, target)
+    if not is_asked and not files and not beyond_position(batches, target).exists():
         return
     with visiting(alias, target.url, allow_http=allow_http, transport=transport) as server:
         try:
@@ -50,8 +54,24 @@ def push_elsewhere(
             deliverer.send_stored()
             if is_asked:
                 deliverer.take(get_statements(server, [device.name]))
+            report.files = send_files(
+                alias,
+                server,
+                target.name,
+                to_server=server.peer.role == "server",
+                budget=budget,
+                waiting=files_for(alias, device, target),
+            )
         finally:
             report.requests = server.requests
+
+
+def files_for(alias: str, device: LocalDevice, target: PushTarget) -> list[tuple[str, int]]:
+    """The contents to bring there. A middleman is given what the home server lacks, and never a sealed model's."""
+    if target.kind != PushTarget.Kind.RELAY:
+        return waiting_contents(alias, target.name, to_server=True)
+    lacking = set(waiting_contents(alias, device.server_name, to_server=False))
+    return [one for one in waiting_contents(alias, target.name, to_server=False) if one in lacking]
 
 
 class TargetDeliverer(Deliverer):

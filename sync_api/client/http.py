@@ -10,7 +10,7 @@ import ipaddress
 import random
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -95,6 +95,22 @@ class Server:
             return body
         self._answer(response, body)
         raise NotTheServer(url=self.url, status=response.status_code)
+
+    def address(self, path: str) -> str:
+        return self.url + API + path
+
+    def raw(
+        self, method: str, path: str, *, headers: dict[str, str], content: Iterator[bytes] | None = None
+    ) -> httpx.Response:
+        """One request without any second try, its answer read within the limit. Raises httpx.TransportError,
+        NotTheServer for an answer that is too large."""
+        self.requests += 1
+        size_max = int(limit("SYNC_ANSWER_BYTES_MAX"))
+        with self.client.stream(method, self.address(path), headers=headers, content=content) as response:
+            if int(response.headers.get("content-length") or 0) > size_max:
+                raise NotTheServer(url=self.url, status=response.status_code)
+            response.read()
+        return response
 
     def _exchange(
         self, method: str, path: str, content: bytes | None, content_type: str, size_max: int

@@ -14,6 +14,8 @@ from django.db.models import Min
 
 from sync_api.client.deliver import BATCH_TYPE
 from sync_api.client.exchange import bring_statements, get_statements
+from sync_api.client.files import FilesReport
+from sync_api.client.files_pull import pull_files
 from sync_api.client.visit import Visited, visiting
 from sync_api.conf import alias_settings, limit
 from sync_api.exceptions import NotARelay, NotTheServer, ServerRefused, ServerUnreachable, SyncError
@@ -37,6 +39,7 @@ class PullReport:
     statements_brought: int = 0
     statements_taken: int = 0
     refused: list[str] = field(default_factory=list)
+    files: FilesReport = field(default_factory=FilesReport)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def pull(
             hashes = {batch.hash for batch in page}
             told = [*receipts_for(alias, name, hashes), *own_custody(alias, name, hashes)]
             report.statements_brought += bring_statements(laptop, told)
+        report.files = pull_files(alias, laptop)
+        report.refused += report.files.problems
     return report
 
 
@@ -143,4 +148,4 @@ def take(alias: str, laptop: Visited, batch: Waiting, report: PullReport) -> Non
 
 def report_facts(report: PullReport) -> dict[str, Any]:
     """For `--json`."""
-    return {name: getattr(report, name) for name in PullReport.__slots__}
+    return {**{name: getattr(report, name) for name in PullReport.__slots__}, "files": report.files.facts}

@@ -15,6 +15,7 @@ import httpx
 
 from sync_api.client.deliver import Deliverer
 from sync_api.client.elsewhere import push_elsewhere
+from sync_api.client.files import Budget, send_files
 from sync_api.client.http import Server
 from sync_api.client.push_report import PushReport, PushRun, TargetResult, report_facts
 from sync_api.client.targets import active_targets, ensure_home, is_open, note_failure, note_home, note_success
@@ -69,6 +70,7 @@ def push_to_targets(
     *,
     target: str | None = None,
     by_hand: bool = False,
+    files_bytes_max: int | None = None,
     allow_http: bool = False,
     progress: Progress | None = None,
     transport: httpx.BaseTransport | None = None,
@@ -76,7 +78,8 @@ def push_to_targets(
     """Push to every active target whose circuit is closed, or to the one called `target` whatever its circuit says.
 
     `by_hand`: the home server is tried although its circuit is open. What goes wrong at a target is in its result, and
-    what cannot be sealed in the run's `error`; the rest goes on. Raises before anything is sent: NoLocalDevice,
+    what cannot be sealed in the run's `error`; the rest goes on. At each target the bytes of files go after the
+    records, in all at most `files_bytes_max`. Raises before anything is sent: NoLocalDevice,
     NotEnrolled, PushTargetUnknown, CaptureBroken, BaselineMissing.
     """
     from sync_api.capture.verify import require_whole_capture
@@ -85,6 +88,7 @@ def push_to_targets(
     require_whole_capture(alias)
     ensure_home(alias, device)
     run = PushRun()
+    budget = Budget(files_bytes_max)
     for chosen in active_targets(alias, device, target):
         report = PushReport(device.name, chosen.name)
         result = TargetResult(chosen.name, chosen.kind, chosen.url, "sent", report)
@@ -97,10 +101,10 @@ def push_to_targets(
         tell = progress if progress is not None and not any(one.report.batches for one in run.results) else silent
         try:
             if is_home:
-                push_home(alias, device, run, report, tell, allow_http=allow_http, transport=transport)
+                push_home(alias, device, run, report, tell, budget, allow_http=allow_http, transport=transport)
             else:
                 seal_rest(alias, device, run)
-                push_elsewhere(alias, device, chosen, report, tell, allow_http=allow_http, transport=transport)
+                push_elsewhere(alias, device, chosen, report, tell, budget, allow_http=allow_http, transport=transport)
         except SyncError as error:
             result.state, result.error = "failed", error
             note_failure(alias, chosen, error)
@@ -122,6 +126,7 @@ def push_home(
     run: PushRun,
     report: PushReport,
     progress: Progress,
+    budget: Budget,
     *,
     allow_http: bool,
     transport: httpx.BaseTransport | None,
@@ -142,6 +147,7 @@ def push_home(
                 run.error = None  # the key that was missing may have come just now
                 send_all(alias, deliverer, run)
             run.error = run.error or deliverer.recipients_error
+            report.files = send_files(alias, server, device.server_name, to_server=True, budget=budget)
         finally:
             report.requests = server.requests
 

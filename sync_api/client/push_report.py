@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from sync_api.client.files import FilesReport
 from sync_api.exceptions import SyncError
 
 
 @dataclass(slots=True)
 class PushReport:
     """What one push did at one target. `applied_number` and `parked` are the server's word, known when nothing was to
-    be sent. `targets` has the facts of every target of a push to all, on the home server's report."""
+    be sent. `targets` has the facts of every target of a push to all, on the home server's report. `files` is of the
+    bytes of files, which go after the records."""
 
     device: str
     server: str
@@ -23,6 +25,7 @@ class PushReport:
     applied_number: int | None = None
     parked: int | None = None
     targets: list[dict[str, Any]] = field(default_factory=list)
+    files: FilesReport = field(default_factory=FilesReport)
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class TargetResult:
             "transactions": report.transactions,
             "bytes": report.bytes,
             "requests": report.requests,
+            "files": report.files.facts,
             "code": self.error.code if self.error else None,
             "text": str(self.error) if self.error else None,
             "open_until": self.open_until,
@@ -70,6 +74,7 @@ class PushRun:
     def problems(self) -> list[str]:
         """A sentence for each target that did not get everything, and for what could not be sealed."""
         told = [problem(result) for result in self.results if result.state != "sent"]
+        told += [f"{one.name}: {text}" for one in self.results for text in one.report.files.problems]
         return [*told, str(self.error)] if self.error else told
 
 
@@ -84,4 +89,4 @@ def problem(result: TargetResult) -> str:
 
 def report_facts(report: PushReport) -> dict[str, Any]:
     """For `--json`."""
-    return {name: getattr(report, name) for name in PushReport.__slots__}
+    return {**{name: getattr(report, name) for name in PushReport.__slots__}, "files": report.files.facts}

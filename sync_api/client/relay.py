@@ -14,6 +14,7 @@ import httpx
 
 from sync_api.client.deliver import BATCH_TYPE
 from sync_api.client.exchange import bring_statements, get_statements
+from sync_api.client.files import Budget, FilesReport, send_files
 from sync_api.client.visit import Visited, visiting
 from sync_api.conf import alias_settings
 from sync_api.exceptions import NotARelay, NotEnrolled, NotTheServer, ReceiptInvalid, ServerRefused, ServerUnreachable
@@ -70,18 +71,21 @@ class RelayReport:
     statements_brought: int = 0
     statements_taken: int = 0
     problems: list[str] = field(default_factory=list)
+    files: FilesReport = field(default_factory=FilesReport)
 
 
 def relay(
     alias: str,
     url: str = "",
     *,
+    files_bytes_max: int | None = None,
     allow_http: bool = False,
     progress: Callable[[int], None] | None = None,
     transport: httpx.BaseTransport | None = None,
 ) -> RelayReport:
     """Hand on what is here to the installation at `url`, else to this one's home server.
 
+    The bytes of files go after the batches, at most `files_bytes_max` of them.
     Opens a transaction per batch, none while it waits for the network. Refusals of batches are in the report's
     `problems`; the rest goes on. Raises NotARelay, NotEnrolled, PeerNotTrusted, ServerRefused (of this installation),
     NotTheServer or ServerUnreachable.
@@ -96,6 +100,14 @@ def relay(
         run.hand_on()
         if run.report.batches or run.report.early:
             run.exchange()
+        run.report.files = send_files(
+            alias,
+            server,
+            server.peer.name,
+            to_server=server.peer.role == "server",
+            budget=Budget(files_bytes_max),
+        )
+        run.report.problems += run.report.files.problems
     return run.report
 
 
@@ -249,4 +261,4 @@ class Handing:
 
 def report_facts(report: RelayReport) -> dict[str, Any]:
     """For `--json`."""
-    return {name: getattr(report, name) for name in RelayReport.__slots__}
+    return {**{name: getattr(report, name) for name in RelayReport.__slots__}, "files": report.files.facts}

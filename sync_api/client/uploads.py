@@ -52,6 +52,11 @@ class UploadClient:
     ) -> None:
         self.server.__exit__(kind, error, trace)
 
+    def register(self, *, friendly_name: str = "", group: str = "") -> dict[str, Any]:
+        """Register this device for a group of the user's, or meet it again; what the server says about itself."""
+        told = {"friendly_name": friendly_name, "group": group}
+        return self.post("devices", self.about | {name: text for name, text in told.items() if text})
+
     def one_step(self, tables: Mapping[str, Any], *, preserving: bool = False, key: str = "") -> dict[str, Any]:
         """Upload all tables at once, committed as a whole; a table that is left out counts as empty.
 

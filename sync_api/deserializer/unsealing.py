@@ -13,8 +13,11 @@ from sync_api.conf import alias_settings
 from sync_api.deserializer import troubles
 from sync_api.deserializer.lines import TABLE, Line
 from sync_api.deserializer.troubles import Trouble
+from sync_api.files.hearing import keep_told
 from sync_api.models import IncomingBatch, IncomingTransaction, ParkedRecord, ParkedUnit
 from sync_api.recipients.own import own_private_keys
+from sync_api.wire.format import decode
+from sync_api.wire.header import read_header
 from sync_api.wire.lines import shown
 from sync_api.wire.opening import Opener, can_open
 from sync_api.wire.sealed_payloads import SEALED_KEY, Content
@@ -38,6 +41,9 @@ def unseal(alias: str, batch: IncomingBatch) -> None:
             units.add(unit)
     if opened:
         write_opened(alias, opened)
+        if "sealed_files" in batch.header:
+            envelope = decode(bytes(batch.content))
+            keep_told(alias, read_header(envelope.header, lines=len(envelope.lines)), envelope.lines)
         name_records(alias, batch, units)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from django.apps import apps
 from django.db import models
 from django.db.models import Q
@@ -34,6 +35,8 @@ from sync_api.transactions import immediate
 from sync_api.trust.taking import issue_statement
 from sync_api.wire.certificates import canonical
 from sync_api.wire.erasing import REASON_LENGTH_MAX, ErasedLine
+from sync_api.wire.format import decode
+from sync_api.wire.header import read_header
 from sync_api.wire.sealed_payloads import SEALED_KEY
 
 ORDER_BYTES_MAX = 16 * 1024
@@ -87,7 +90,9 @@ def erase(
             changes = empty_versions(alias, owner, {table: pks}, user=by, reason=reason)
             report.versions = sum(change.erased for change in changes)
             report.eras = sorted({era for lineage in chosen for era in lineage.eras})
-            erase_received(alias, owner, lines, reason=reason.strip(), by=by, report=report)
+            erase_received(alias, lines, reason=reason.strip(), by=by, report=report)
+            for lineage in chosen:
+                erase_forks(alias, owner, lineage, reason=reason.strip(), by=by, report=report)
             failpoint("erase.before_commit")
         failpoint("erase.after_commit")
     return report
@@ -140,27 +145,64 @@ def tells_of(alias: str, device: Device, batch: IncomingBatch, lineage: Lineage,
     return place_of(alias, batch).era in lineage.eras
 
 
-def erase_received(
-    alias: str, device: Device, lines: list[IncomingTransaction], *, reason: str, by: str, report: Erasure
-) -> None:
+def erase_received(alias: str, lines: list[IncomingTransaction], *, reason: str, by: str, report: Erasure) -> None:
     """Empty these transactions, write their batches anew, and give the orders. Lines that are erased already stay."""
     by_batch: defaultdict[int, list[IncomingTransaction]] = defaultdict(list)
     for line in lines:
         if line.payload is not None:
             by_batch[line.batch_id].append(line)
     for pk in sorted(by_batch):
-        batch = IncomingBatch.objects.using(alias).select_related("epoch").get(pk=pk)
+        batch = IncomingBatch.objects.using(alias).select_related("epoch__device").get(pk=pk)
         erased = [erased_line(batch, line) for line in by_batch[pk]]
         rewrite(batch, erased)
         ids = [line.pk for line in by_batch[pk]]
         IncomingTransaction.objects.using(alias).filter(pk__in=ids).update(payload=None)
         report.transactions += len(erased)
         report.batches += 1
-        for portion in portions(erased):
-            facts: dict[str, Any] = {"epoch": batch.epoch.epoch, "number": batch.number, "hash": batch.hash}
-            told = [list(line) for line in portion]
-            issue_statement(alias, "erasure", device.name, via="own", **facts, reason=reason, by=by, lines=told)
-            report.orders += 1
+        give_orders(alias, batch, erased, reason=reason, by=by, report=report)
+
+
+def give_orders(
+    alias: str, batch: IncomingBatch, erased: list[ErasedLine], *, reason: str, by: str, report: Erasure
+) -> None:
+    facts: dict[str, Any] = {"epoch": batch.epoch.epoch, "number": batch.number, "hash": batch.hash}
+    for portion in portions(erased):
+        told = [list(line) for line in portion]
+        issue_statement(alias, "erasure", batch.epoch.device.name, via="own", **facts, reason=reason, by=by, lines=told)
+        report.orders += 1
+
+
+def erase_forks(alias: str, device: Device, lineage: Lineage, *, reason: str, by: str, report: Erasure) -> None:
+    """The same in batches that were kept beside the chain: they were never unpacked, so their lines are read here.
+
+    A copy that told of another record under the same key is not told apart; it was refused.
+    """
+    forks = IncomingBatch.objects.using(alias).filter(epoch__device=device, state=IncomingBatch.State.FORK)
+    for batch in forks.select_related("epoch__device").iterator(chunk_size=1):
+        erased = lines_in_fork(batch, lineage)
+        if erased:
+            rewrite(batch, erased)
+            report.batches += 1
+            give_orders(alias, batch, erased, reason=reason, by=by, report=report)
+
+
+def lines_in_fork(batch: IncomingBatch, lineage: Lineage) -> list[ErasedLine]:
+    envelope = decode(bytes(batch.content))
+    header = read_header(envelope.header, lines=len(envelope.lines))
+    erased: list[ErasedLine] = []
+    for place, raw in enumerate(envelope.lines):
+        if not raw.startswith(b"["):
+            continue
+        unit, model, action, dt, offset, user, captured_reason, previous, payload, *more = orjson.loads(raw)
+        description = header.models[model]
+        if description["label"] != lineage.table.label or type(payload) is not list:
+            continue
+        key = str(payload[[field[0] for field in description["fields"]].index(description["pk"])])
+        if str(lineage.key) in (key, previous):
+            why = None if captured_reason is None else captured_reason[:REASON_LENGTH_MAX]
+            facts = (place, unit, model, action, header.time + dt, offset, user, why, previous, key)
+            erased.append(ErasedLine(*facts, more[0] if more else 0))
+    return erased
 
 
 def erased_line(batch: IncomingBatch, line: IncomingTransaction) -> ErasedLine:

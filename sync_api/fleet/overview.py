@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 
 from audit.models import Device
 from sync_api.conf import alias_settings, limit
+from sync_api.files.reading import completeness
 from sync_api.fleet.facts import now
 from sync_api.fleet.skew import moment, skew_seconds
 from sync_api.fleet.words import duration, records, since, size
@@ -44,6 +45,7 @@ def fleet_status(alias: str, names: list[str] | None = None) -> list[dict[str, A
     waiting = IncomingBatch.objects.using(alias).filter(state=IncomingBatch.State.EARLY).order_by()
     early = dict(waiting.values_list("epoch__device").annotate(Count("pk")))
     heard, carried, at = heard_of(alias), carried_by(alias), now(alias)
+    files = completeness(alias)
     entries = []
     for device in counted:
         if device.name == alias_settings(alias).device and device.pk not in epochs:
@@ -62,6 +64,7 @@ def fleet_status(alias: str, names: list[str] | None = None) -> list[dict[str, A
             "alarms": alarms.get(device.pk, 0),
             **told_facts(device.name, heard, own.get("sequences", {}), at),
             "carried": carried.get(device.name, []),
+            "files": files[device.name].facts if device.name in files else None,
         }
         entry["heard_at"] = latest(device.last_seen_at, entry["heard_at"])
         entry["silent_seconds"] = None if entry["heard_at"] is None else round((at - entry["heard_at"]).total_seconds())
@@ -175,6 +178,8 @@ def words(entry: dict[str, Any], at: datetime) -> str:
     parts += [f"carried by {run['by']} {since(run['since'], at)}" for run in entry["carried"]]
     if entry["early_batches"]:
         parts.append(f"{entry['early_batches']} batches wait for batch {entry['expected_batch']}, which has not come")
+    if entry["files"] and entry["files"]["pending"]:
+        parts.append(f"{entry['files']['pending']} of {entry['files']['files']} files pending")
     free = entry["free_disk_bytes"]
     if free is not None and free < int(limit("SYNC_DISK_LOW_BYTES")):
         parts.append(f"only {size(free)} of disk free")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from audit.fields import from_microseconds
 from sync_api.client.targets import target_facts, target_words, targets_of
 from sync_api.clock import now_in_microseconds
+from sync_api.files.standing import OwnFiles, own_files, own_files_lines
 from sync_api.fleet.facts import free_disk_bytes, parked_there
 from sync_api.fleet.words import duration
 from sync_api.models import LocalDevice
@@ -21,6 +23,7 @@ def own_status(alias: str, status: dict[str, Any]) -> dict[str, Any]:
         "oldest_pending_at": oldest_pending_at(alias, device),
         "parked_units": parked_there(alias, device),
         "free_disk_bytes": free_disk_bytes(alias),
+        "files": asdict(own_files(alias, device)),
         "targets": [target_facts(alias, target) for target in targets_of(alias, device)],
         "at": from_microseconds(now_in_microseconds(alias)),
     }
@@ -39,4 +42,5 @@ def own_lines(own: dict[str, Any] | None) -> list[str]:
         lines.append(f"  the oldest waits for {duration((own['at'] - own['oldest_pending_at']).total_seconds())}.")
     if own["parked_units"]:
         lines.append(f"  {own['parked_units']} units are set aside on {own['server']}: call its operator.")
+    lines += own_files_lines(OwnFiles(**own["files"]))
     return [*lines, *(f"  to {target_words(target)}." for target in own["targets"])]

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connections
 
 from audit.fields import from_microseconds
+from sync_api.files.hearing import keep_told
 from sync_api.inbox.delivery import Delivery
 from sync_api.inbox.rows import insert_lines
 from sync_api.models import IncomingBatch, IncomingEpoch
@@ -53,8 +54,9 @@ def store_bytes(alias: str, batch_id: int, content: bytes) -> None:
 
 
 def hold(alias: str, epoch: IncomingEpoch, batch: IncomingBatch, header: Header, envelope: Envelope) -> None:
-    """Store the lines and move the epoch's head to this batch."""
+    """Store the lines, remember what is told of files, and move the epoch's head to this batch."""
     effective = insert_lines(alias, batch.pk, header, envelope.lines, header.effective, hash_hex=batch.hash)
+    keep_told(alias, header, envelope.lines)
     epoch.head_number, epoch.head_hash = batch.number, batch.hash
     epoch.sequence = header.first + header.count - 1
     epoch.effective_at = from_microseconds(effective)

@@ -3,6 +3,7 @@
 from sync_api.models.access import AccessKey, SingleRecordUser
 from sync_api.models.carried import Bundle, CarriedBatch
 from sync_api.models.enrolment import DeviceCredential, EnrolmentCode
+from sync_api.models.files import Content, ContentUse, FileDelivery, FileFact, FileUpload, StoredName
 from sync_api.models.finalizing import Finalization, IncomingEra
 from sync_api.models.incoming import Alarm, IncomingBatch, IncomingEpoch, IncomingTransaction
 from sync_api.models.local import CaptureSchema, LocalDevice
@@ -18,8 +19,13 @@ __all__ = [
     "Bundle",
     "CaptureSchema",
     "CarriedBatch",
+    "Content",
+    "ContentUse",
     "DeviceCredential",
     "EnrolmentCode",
+    "FileDelivery",
+    "FileFact",
+    "FileUpload",
     "Finalization",
     "IncomingBatch",
     "IncomingEpoch",
@@ -34,6 +40,7 @@ __all__ = [
     "Recipient",
     "SingleRecordUser",
     "Statement",
+    "StoredName",
     "TrustedServer",
     "Upload",
     "UploadStep",

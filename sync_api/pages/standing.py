@@ -11,6 +11,7 @@ from django.db.models import Q, Sum
 from sync_api.capture.verify import baseline_missing, capture_problems
 from sync_api.client.waiting import unsealed_transactions
 from sync_api.conf import alias_settings
+from sync_api.files.standing import own_files
 from sync_api.models import Alarm, LocalDevice, OutgoingBatch
 
 HELD, APPLIED, REFUSED = "held", "applied", "refused"
@@ -27,6 +28,8 @@ class Standing:
     held: int
     applied: int
     refused: int
+    files: int = 0
+    """Photos and other files of what is sealed whose bytes the server does not hold yet."""
 
     @property
     def only_here(self) -> int:
@@ -56,7 +59,7 @@ def own_device(alias: str) -> LocalDevice | None:
 
 
 def standing_of(alias: str, device: LocalDevice) -> Standing:
-    """Counts from the sealed batches and what is not sealed yet: two statements, however much there is."""
+    """Counts from the sealed batches, what is not sealed yet, and files: four statements, however much there is."""
     present = Q(epoch=device.epoch)
     held = Q(receipts__has_key=HELD) | (present & Q(number__lte=device.acknowledged_number))
     applied = Q(receipts__has_key=APPLIED) | (present & Q(number__lte=device.applied_number))
@@ -80,6 +83,7 @@ def standing_of(alias: str, device: LocalDevice) -> Standing:
         held=sums["held"],
         applied=sums["applied"],
         refused=sums["refused"],
+        files=own_files(alias, device).waiting,
     )
 
 
@@ -137,6 +141,12 @@ def _by_counts(standing: Standing) -> Answer:
             f"{records(standing.carried)} went with a middleman, and the server has not confirmed them yet.",
             "Keep the laptop until the server has confirmed them. With a network, press “Send now”.",
         )
+    if standing.files:
+        return Answer(
+            False,
+            f"The server holds the records, and {files(standing.files)} of theirs only this laptop.",
+            "Press “Send now” where the network is good enough for photos.",
+        )
     if not standing.held and not standing.applied:
         return Answer(True, "Nothing has been recorded on this laptop yet.", "Nothing more is needed.")
     return Answer(
@@ -149,3 +159,8 @@ def _by_counts(standing: Standing) -> Answer:
 def records(number: int) -> str:
     """The number with its noun."""
     return f"{number:,} record" if number == 1 else f"{number:,} records"
+
+
+def files(number: int) -> str:
+    """The same of photos and other files."""
+    return f"{number:,} file" if number == 1 else f"{number:,} files"

@@ -17,6 +17,7 @@ from sync_api.alarms import raise_alarm
 from sync_api.erasing.orders import proven_lines, without_ordered
 from sync_api.exceptions import BadSignature, CertificateInvalid, RelayFull, WrongDevice
 from sync_api.failpoints import failpoint
+from sync_api.files.hearing import keep_told
 from sync_api.models import CarriedBatch
 from sync_api.relay.custody import RECEIVED, note_custody
 from sync_api.relay.receipts import receipt_for_run
@@ -115,6 +116,7 @@ def store(
         received_from=handed_over_by,
         received_via=via,
     )
+    keep_told(alias, header, envelope.lines)
     note_custody(alias, batch, RECEIVED, other=handed_over_by, via=via)
     return batch
 

@@ -26,7 +26,7 @@ from sync_api.rest.device_serializers import (
     UploadDeviceSerializer,
 )
 from sync_api.rest.parsers import StrictJSONParser
-from sync_api.rest.people import IsUser, UserAuthentication, address_of
+from sync_api.rest.people import IsUser, UserAuthentication
 from sync_api.rest.views import SyncView, problem_answers
 from sync_api.uploads.access import record_info, register_record, schedules_of
 from sync_api.uploads.checking import single_record_of, validate_records
@@ -37,6 +37,7 @@ from sync_api.uploads.devices import (
     register_device,
     require_in_group,
 )
+from sync_api.uploads.people import address_of
 from sync_api.uploads.registry import allowed_tables, registry
 
 NAME = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH, description="The device's name.")

@@ -10,11 +10,10 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.settings import api_settings
 
 from sync_api import conf
 from sync_api.exceptions import CredentialsRefused
-from sync_api.uploads.people import NAME_LENGTH_MAX, PASSWORD_LENGTH_MAX, authenticate
+from sync_api.uploads.people import NAME_LENGTH_MAX, PASSWORD_LENGTH_MAX, address_of, authenticate
 
 BASIC_LENGTH_MAX = (NAME_LENGTH_MAX + PASSWORD_LENGTH_MAX) * 8
 
@@ -47,17 +46,6 @@ def read_basic(encoded: bytes) -> tuple[str, str]:
     except (binascii.Error, ValueError) as error:
         raise AuthenticationFailed("The user name or the password is wrong.", code="credentials_refused") from error
     return name, password
-
-
-def address_of(request: Any) -> str:
-    """Where a request came from. X-Forwarded-For counts only where REST_FRAMEWORK["NUM_PROXIES"] says who wrote it."""
-    remote = str(request.META.get("REMOTE_ADDR", ""))
-    proxies: int | None = api_settings.NUM_PROXIES
-    header = str(request.META.get("HTTP_X_FORWARDED_FOR", ""))
-    forwarded = [one.strip() for one in header.split(",") if one.strip()]
-    if not proxies or not forwarded:
-        return remote
-    return forwarded[-min(proxies, len(forwarded))]
 
 
 class IsUser(BasePermission):

@@ -11,12 +11,13 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import DatabaseError, OperationalError
+from django.db import OperationalError
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from sync_api.discreet import without_values
 from sync_api.exceptions import RecordsRefused, SyncError, TooManyTries
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ RESEND = "Send the stored batch again, unchanged."
 ENROL_AGAIN = "Run `add_device` on the server and `enrol` on the device with the new code."
 READ_TABLES = "Compare the tables and columns with the server's data dictionary."
 READ_SCHEMA = "Compare the request with /api/v1/schema/."
+ASK_MISSING = "Ask `files/missing`, and begin a new upload."
+READ_TUS = "Compare the request with tus 1.0 and with docs/reference/rest.md."
 
 PROBLEMS: dict[str, Problem] = {
     # any request
@@ -85,6 +88,27 @@ PROBLEMS: dict[str, Problem] = {
     "manifest_too_large": Problem(400, "Too many records of one day", "Name fewer models in SYNC_RECONCILE_MODELS."),
     "visitor_refused": Problem(403, "Only middlemen and servers fetch batches", "Enrol it with --role relay."),
     "batch_not_here": Problem(404, "The batch is not stored here", "Ask for the list again."),
+    # files
+    "content_mismatch": Problem(422, "The bytes are not those that were declared", "Send the declared file anew."),
+    "content_missing": Problem(404, "The bytes are not here", "Ask again after the next push of the device."),
+    "content_damaged": Problem(500, "The stored bytes have changed", "Tell the operator to look at the disk."),
+    "content_held": Problem(409, "The bytes are here already", "There is nothing to send."),
+    "files_disk_full": Problem(507, "There is no room for the file", "Try again later, or send elsewhere."),
+    "file_too_large": Problem(413, "The file is too large", "Raise SYNC_FILE_BYTES_MAX on the receiving side."),
+    "file_upload_undeclared": Problem(403, "No record declares this file", "Push the records first."),
+    "file_upload_metadata_invalid": Problem(400, "The upload does not say what it brings", READ_TUS),
+    "file_upload_unknown": Problem(404, "There is no such upload", ASK_MISSING),
+    "file_upload_gone": Problem(410, "The upload has ended", ASK_MISSING),
+    "file_upload_not_yours": Problem(403, "Another installation began this upload", "Begin one of your own."),
+    "file_upload_offset_differs": Problem(
+        409, "The bytes do not continue the upload", "Go on from the offset HEAD says."
+    ),
+    "file_upload_too_long": Problem(413, "More bytes than declared", "Send the declared file."),
+    "file_upload_locked": Problem(423, "Another request is writing to this upload", "Wait, ask by HEAD, and go on."),
+    "file_uploads_too_many": Problem(429, "Too many uploads are open", "Finish or terminate some."),
+    "checksum_mismatch": Problem(460, "The bytes are not those of their checksum", "Send the chunk again."),
+    "checksum_unusable": Problem(400, "The checksum is not usable", READ_TUS),
+    "tus_version_unsupported": Problem(412, "Another version of tus", "Send `Tus-Resumable: 1.0.0`."),
     # enrolment
     # people, their devices and uploads
     "credentials_refused": Problem(401, "No such user and password", "Send both as HTTP Basic."),
@@ -209,13 +233,6 @@ def _field_codes(details: Any) -> dict[str, list[str]]:
         for name, found in details.items()
         if isinstance(found, list)
     }
-
-
-def without_values(error: Exception) -> Any:
-    """What the log may show of an error. A database's own text can quote a row, so only its kind and place stay."""
-    if isinstance(error, DatabaseError):
-        return type(error), type(error)("its text may hold values"), error.__traceback__
-    return error
 
 
 def _failure(error: Exception) -> Response:

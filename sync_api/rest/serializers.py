@@ -178,3 +178,8 @@ class ProblemSerializer(serializers.Serializer[Any]):
         required=False,
         help_text="By member: what is wrong.",
     )
+    refusals = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        help_text="Of refused records: model, key, field and reason, the first 20.",
+    )

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from sync_api.rest import description, devices, outgoing, recipients, reconciliation, trust, uploads, views
+from sync_api.rest import description, devices, files, outgoing, recipients, reconciliation, trust, uploads, views
 
 app_name = "sync_api"
 urlpatterns = [
@@ -22,11 +22,17 @@ urlpatterns = [
     path("statements", trust.Statements.as_view(), name="statements"),
     path("manifest", reconciliation.DayManifest.as_view(), name="manifest"),
     path("outgoing", outgoing.Outgoing.as_view(), name="outgoing"),
+    path("files/outgoing", files.OutgoingFiles.as_view(), name="outgoing-files"),
+    path("files/outgoing/<str:sha256>", files.OutgoingFile.as_view(), name="outgoing-file"),
     path("outgoing/<str:epoch>/<int:number>", outgoing.OutgoingContent.as_view(), name="outgoing-content"),
+    path("files/missing", files.MissingFiles.as_view(), name="missing-files"),
+    path("files/uploads", files.Uploads.as_view(), name="file_uploads"),
+    path("files/uploads/<str:upload_id>", files.OneUpload.as_view(), name="file_upload"),
     path("server", views.Server.as_view(), name="server"),
     path("schema/", description.Description.as_view(), name="schema"),
     path("schema/page/", description.page, name="schema-page"),
     path("uploads", uploads.Uploads.as_view(), name="uploads"),
+    path("uploads/", uploads.Uploads.as_view(schema=None)),
     path("uploads/one-step", uploads.OneStep.as_view(), name="upload-one-step"),
     path("uploads/<str:upload>", uploads.OneUpload.as_view(), name="upload"),
     path("uploads/<str:upload>/preservation", uploads.Preservation.as_view(), name="upload-preservation"),

@@ -15,11 +15,11 @@ from sync_api.wire.sealed_payloads import Group, Place, new_group, seal_content
 
 def seal_payloads(
     alias: str, place: Place, schema_ids: list[int], models: list[dict[str, Any]], rows: list[Row]
-) -> tuple[list[Row], list[dict[str, Any]]]:
-    """The rows of one batch with the payloads of sealed models sealed, and the header's member `sealed`.
+) -> tuple[list[Row], list[Group]]:
+    """The rows of one batch with the payloads of sealed models sealed, and the groups for the header's `sealed`.
 
     Without sealed models among `models` (descriptions, in the order of `schema_ids`) the rows are as they came and
-    the member is empty. RecipientKeyMissing, SealedModelsInvalid. Writes nothing.
+    there are no groups. RecipientKeyMissing, SealedModelsInvalid. Writes nothing.
     """
     chosen = sealed_models()
     if not chosen:
@@ -37,7 +37,7 @@ def seal_payloads(
         else sealed_row(by_schema[row.schema_id], place, index, labels[row.schema_id], row)
         for index, row in enumerate(rows)
     ]  # fmt: skip
-    return sealed, [group.facts for group in groups]
+    return sealed, groups
 
 
 def new_groups(alias: str, place: Place, names: list[tuple[str, ...]], models: list[dict[str, Any]]) -> list[Group]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from sync_api.exceptions import (
     RecordTooLarge,
 )
 from sync_api.failpoints import failpoint
+from sync_api.files.telling import ToldFile, files_members, remember_told, told_files
 from sync_api.models import CaptureSchema, LocalDevice, OutgoingBatch
 from sync_api.models.outgoing import BASELINE_REASON
 from sync_api.sealing.payloads import seal_payloads
@@ -73,7 +75,8 @@ def seal_next(alias: str, device_name: str | None = None) -> OutgoingBatch | Non
 
 
 def seal_rows(alias: str, device: LocalDevice, rows: list[Row]) -> OutgoingBatch:
-    rows, header, sealed = sealed_within_limits(alias, device, rows)
+    told = told_files(alias, device.name, device.epoch, rows)
+    rows, header, sealed = sealed_within_limits(alias, device, rows, told)
     ids = [row.id for row in rows]
     batch = OutgoingBatch(
         device=device,
@@ -92,6 +95,8 @@ def seal_rows(alias: str, device: LocalDevice, rows: list[Row]) -> OutgoingBatch
     )
     batch.save(using=alias, force_insert=True)
     mark_sealed(alias, batch, rows)
+    in_batch = [file for file in told if file.line < len(rows)]
+    remember_told(alias, device.name, device.epoch, batch.number, in_batch, header)
     device.head_number = batch.number
     device.head_hash = batch.hash
     device.sequence += len(rows)
@@ -108,14 +113,16 @@ def ends_era(row: Row) -> bool:
     return row.action == MARK and not read_mark(row.payload).is_partial
 
 
-def sealed_within_limits(alias: str, device: LocalDevice, rows: list[Row]) -> tuple[list[Row], dict[str, Any], Sealed]:
+def sealed_within_limits(
+    alias: str, device: LocalDevice, rows: list[Row], told: Sequence[ToldFile] = ()
+) -> tuple[list[Row], dict[str, Any], Sealed]:
     """As many of the units as a receiver with these limits takes in one batch: all of them, but for rare cases.
 
     RecordTooLarge when it would not take the first one alone: what is before it is sealed then.
     """
     keys = device_keys(device.name)
     while True:
-        header, lines = header_and_lines(alias, device, rows, keys)
+        header, lines = header_and_lines(alias, device, rows, keys, told)
         salt = chain.batch_salt(keys.salt_key, epoch=device.epoch, number=header["number"])
         sealed = encode(header, lines, salt=salt, keys=keys)
         try:
@@ -137,7 +144,7 @@ def first_half(rows: list[Row]) -> list[Row]:
 
 
 def header_and_lines(
-    alias: str, device: LocalDevice, rows: list[Row], keys: DeviceKeys
+    alias: str, device: LocalDevice, rows: list[Row], keys: DeviceKeys, told: Sequence[ToldFile] = ()
 ) -> tuple[dict[str, Any], list[bytes]]:
     """The header and the lines of one batch. The same rows on the same head give the same bytes."""
     effective_before = to_microseconds(device.effective_at)
@@ -167,7 +174,8 @@ def header_and_lines(
         "time": time,
         "effective": effective_before,
         "models": models,
-        **({"sealed": groups} if groups else {}),
+        **({"sealed": [group.facts for group in groups]} if groups else {}),
+        **files_members(told, place, groups, [schemas.index(row.schema_id) for row in rows] if told else []),
     }
     return header, lines
 

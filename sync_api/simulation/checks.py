@@ -23,6 +23,7 @@ from sync_api.models import (
 )
 from sync_api.models.outgoing import BASELINE_REASON
 from sync_api.simulation.computers import Computer
+from sync_api.simulation.erasures import erased_records, erasure_problems
 from sync_api.simulation.fold import Folded, Version, as_held, as_of, fold, mirrored
 from sync_api.simulation.truth import Rows
 from sync_api.verification import verify_chain
@@ -53,6 +54,7 @@ def check_everything(world: World, moment: int) -> tuple[list[str], str]:
         problems += [f"{device.name}: {problem}" for problem in mirror_problems(server, device, folded, chance)]
         counts["lines"] += folded.lines
         counts["versions"] += sum(map(len, folded.versions.values()))
+    problems += erasure_problems(world)
     problems += lost_problems(world)
     for computer in world.relays():
         problems += [f"{computer.name}: {problem}" for problem in carried_problems(world, computer)]
@@ -160,12 +162,13 @@ def laptop_problems(world: World, computer: Computer, chance: random.Random) -> 
         if versions[-1].ended is None
     }
     rows = {**account.wiped, **account.rows}
-    yield from state_problems(rows, current, held_back, both_ways=account.is_pure, when="now")
+    erased = erased_records(world.server.alias, device)
+    yield from state_problems(rows, current, held_back | erased, both_ways=account.is_pure, when="now")
     if not account.is_pure or held_back:
         return
     for moment in chance.sample(sorted(account.states), min(PAST_STATES, len(account.states))):
         then = as_of(world.server.alias, device, from_microseconds(moment))
-        yield from state_problems(account.states[moment], then, set(), both_ways=True, when=f"as of {moment}")
+        yield from state_problems(account.states[moment], then, erased, both_ways=True, when=f"as of {moment}")
 
 
 def state_problems(
@@ -225,7 +228,8 @@ def transport_problems(world: World, computer: Computer, device: Device) -> Iter
         sent = list(rows.values_list(*columns, "is_consumed_server"))
         lines = IncomingTransaction.objects.using(server).filter(batch=held).order_by("sequence")
         got = list(lines.values_list(*columns))
-        if [told(row) for row in sent] != [told(row, like=twin) for row, twin in zip(got, sent, strict=False)]:
+        twins = list(zip(sent, got, strict=False))
+        if len(sent) != len(got) or any(told(row, twin) != told(twin, row) for row, twin in twins):
             yield f"{where} has other lines on the server than on the laptop"
         elif partition(map(unit_of, sent, range(len(sent)))) != partition([row[0] for row in got]):
             yield f"{where} has other units on the server than on the laptop"
@@ -238,9 +242,9 @@ def transport_problems(world: World, computer: Computer, device: Device) -> Iter
             yield f"unit {unit} was split over {batches} batches"
 
 
-def told(row: tuple[Any, ...], *, like: tuple[Any, ...] = ()) -> tuple[Any, ...]:
-    """A line without its unit's number and, where the laptop has forgotten it after a wipe, without its payload."""
-    is_forgotten = (like or row)[5] is None
+def told(row: tuple[Any, ...], like: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A line without its unit's number and, where it was wiped on the laptop or erased on either side, its payload."""
+    is_forgotten = row[5] is None or like[5] is None
     return (*row[1:5], None if is_forgotten else row[5], *row[6:9])
 
 

@@ -97,6 +97,9 @@ def values_of(line: IncomingTransaction, batch: IncomingBatch) -> Values:
     """The line's values as Python reads them, without those that the laptop's table holds otherwise."""
     description = batch.header["models"][line.model_index]
     model = apps.get_model(line.tx_name)
+    if line.payload is None:  # erased: the key is all that stays
+        own = model._meta.pk
+        return tuple(plain(own.to_python(line.tx_pk)) if field is own else None for field in compared_fields(model))
     raw = dict(zip([name for name, _, _ in description["fields"]], orjson.loads(line.payload or "null"), strict=True))
     kinds = {name: kind for name, kind, _ in description["fields"]}
     return tuple(

@@ -213,6 +213,11 @@ class Simulation(RuleBasedStateMachine):
     def force_finalize(self, name: str) -> None:
         self.world.force_finalize(name)
 
+    @precondition(lambda self: self.may("eras"))
+    @rule(which=varieties, kill=kills_at("erase"))
+    def erase(self, which: int, kill: tuple[str, int] | None) -> None:
+        self.world.erase(which, kill)
+
     @precondition(lambda self: SERVER in self.world.copies)
     @rule(relay=relays, purges=st.booleans())
     def mark_durable(self, relay: str, purges: bool) -> None:

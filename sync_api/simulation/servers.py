@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 from django.db import connections
 
+from audit.exceptions import EraReused
 from audit.mirror.tables import mirror_tables
 from sync_api.deserializer import accept_baseline, consume, ignore, open_units, retry_parked
 from sync_api.enrolment.registration import revoke_device
+from sync_api.erasing.erase import erase
 from sync_api.finalizing.forcing import force_finalize
 from sync_api.simulation.checks import overtaking
+from sync_api.simulation.erasures import finalized_records, only_there, order_digests, texts_of
 from sync_api.simulation.stage import SERVER, Kill, Stage, step
 from sync_api.trust.durable import mark_durable
 
@@ -105,6 +108,28 @@ class Servers(Stage):
             return f"{sum(forced.records.values())} preserved"
 
         return self.attempt(self.server, work)
+
+    @step
+    def erase(self, which: int, kill: Kill = None) -> str:
+        """Somebody asks for a finalized record to be erased."""
+        finalized = finalized_records(self.server.alias)
+        if not finalized:
+            return "nothing is finalized"
+        device, label, key = finalized[which % len(finalized)]
+        texts = texts_of(self.server.alias, device, label, key)
+
+        def work() -> str:
+            before = order_digests(self.server.alias)
+            report = erase(self.server.alias, label, [key], device=device, reason="simulated")
+            orders = order_digests(self.server.alias) - before
+            if orders:
+                self.erased.append((orders, only_there(self.server.alias, texts)))
+            return f"{report.versions} versions, {report.transactions} transactions"
+
+        try:
+            return self.attempt(self.server, work, kill)
+        except EraReused:
+            return "several records had the key"
 
     @step
     def mark_durable(self) -> str:

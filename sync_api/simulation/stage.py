@@ -88,6 +88,8 @@ class Stage:
     """By computer: its last copy or restore, as the number of steps then."""
     parked: int = 0
     """Units that were parked when the server last consumed."""
+    erased: list[tuple[frozenset[str], frozenset[str]]] = field(default_factory=list)
+    """Per erasure: the digests of its orders, and texts that only the erased record held."""
 
     def __enter__(self: Staged) -> Staged:
         self._folder = tempfile.TemporaryDirectory(prefix="syncserver-simulation-", dir=fast_folder())

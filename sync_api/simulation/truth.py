@@ -22,6 +22,10 @@ Rows: TypeAlias = dict[tuple[str, str], Row]
 """(model's label, key as text): the values of the compared columns."""
 
 
+ERASED: Row = ("erased",)
+"""In place of the values of a record that was erased on the server."""
+
+
 def plain(value: Any) -> Any:
     """A value as it can be compared: files by name, bytes as bytes, not-a-number equal to itself."""
     if isinstance(value, FieldFile):
@@ -117,7 +121,7 @@ class Account:
             problems += [
                 f"{' '.join(record)} was wiped, and the server has not preserved it as it was"
                 for record, row in gone.items()
-                if preserved.get(record) != row
+                if preserved.get(record) not in (row, ERASED)
             ]
         self.wiped.update(gone)
         self.take(now, captured_since(computer.alias, self.last_id), computer)
@@ -138,8 +142,8 @@ def preserved_rows(alias: str, device: str) -> Rows:
     for table in mirror_tables():
         names = [field.name for field in compared_fields(table.source)]
         found = table.mirror.objects.using(alias).filter(mirror_device__name=device, mirror_current=True)
-        for key, *values in found.exclude(mirror_era=NOW).values_list(table.key, *names):
-            rows[(table.label, key_text(key))] = tuple(map(plain, values))
+        for key, erased, *values in found.exclude(mirror_era=NOW).values_list(table.key, "mirror_erased", *names):
+            rows[(table.label, key_text(key))] = ERASED if erased else tuple(map(plain, values))
     return rows
 
 

@@ -38,7 +38,7 @@ from sync_api.exceptions import (
 from sync_api.models import AccessKey, SingleRecordUser
 from sync_api.transactions import immediate
 from sync_api.uploads.checking import read_identity
-from sync_api.uploads.devices import kept
+from sync_api.uploads.devices import kept, twice_if_raced
 from sync_api.uploads.people import limited_tries
 from sync_api.uploads.registry import Root, registry
 
@@ -148,15 +148,21 @@ def register_record(
         device_name_validator(device)
     except ValidationError as error:
         raise DeviceNameInvalid(name=device) from error
-    with immediate(alias):
-        held = Device.objects.using(alias).select_for_update(of=("self",)).filter(name=device).first()
-        if held is not None:
-            check_not_taken(alias, held, found)
-        registered = kept(alias, held, device, found.group, f"access key {found.pk}", friendly_name, app_version)
-        username, password = user_for(alias, registered, found)
-        AccessKey.objects.using(alias).filter(pk=found.pk).update(last_used_at=timezone.now())
+    registered, username, password = twice_if_raced(lambda: bound(alias, found, device, friendly_name, app_version))
     record = record_info(alias, root, found.identity)
     return Registered(registered, username, password, root, record, schedules_of(alias, root, record))
+
+
+def bound(alias: str, key: AccessKey, name: str, friendly_name: str, app_version: str) -> tuple[Device, str, str]:
+    """The device, and its user for this key with a new password."""
+    with immediate(alias):
+        held = Device.objects.using(alias).select_for_update(of=("self",)).filter(name=name).first()
+        if held is not None:
+            check_not_taken(alias, held, key)
+        device = kept(alias, held, name, key.group, f"access key {key.pk}", friendly_name, app_version)
+        username, password = user_for(alias, device, key)
+        AccessKey.objects.using(alias).filter(pk=key.pk).update(last_used_at=timezone.now())
+    return device, username, password
 
 
 def check_not_taken(alias: str, device: Device, key: AccessKey) -> None:

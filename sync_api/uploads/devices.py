@@ -6,11 +6,13 @@ Permissions are read from the database that is served.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.db.models import Q
 from django.utils import timezone
 
@@ -30,6 +32,7 @@ from sync_api.schema.versions import too_old
 from sync_api.transactions import immediate
 from sync_api.uploads.kinds import change_kind
 
+Made = TypeVar("Made")
 REGISTER = "register_devices"
 UPLOAD = "upload_records"
 WORDS = {REGISTER: "register devices", UPLOAD: "upload for this device"}
@@ -94,6 +97,18 @@ def register_device(
         device_name_validator(name)
     except ValidationError as error:
         raise DeviceNameInvalid(name=name) from error
+    return twice_if_raced(lambda: registered(alias, user, name, friendly_name, group, app_version))
+
+
+def twice_if_raced(act: Callable[[], Made]) -> Made:
+    """Do it again when another request made the same device or user in between: now it is there to be met."""
+    try:
+        return act()
+    except IntegrityError:
+        return act()
+
+
+def registered(alias: str, user: Any, name: str, friendly_name: str, group: str, app_version: str) -> Device:
     with immediate(alias):
         device = Device.objects.using(alias).select_for_update(of=("self",)).filter(name=name).first()
         if device is not None and device.revoked_at is not None:
@@ -147,6 +162,21 @@ def group_for(alias: str, user: Any, named: str, device: Device | None) -> Group
     if user.is_superuser:
         return None
     raise GroupUnclear(groups=[one.name for one in groups])
+
+
+def give_to_group(alias: str, name: str, group: str) -> bool:
+    """Let a group have a device, whichever had it; whether that is new. Opens its own transaction. For operators.
+
+    Who may no longer upload for it cannot go on with an upload that is open either. Raises UploadDeviceUnknown or
+    GroupUnclear.
+    """
+    with immediate(alias):
+        device = find_device(alias, name)
+        chosen = Group.objects.using(alias).filter(name=group).first()
+        if chosen is None:
+            raise GroupUnclear(groups=list(Group.objects.using(alias).values_list("name", flat=True)))
+        Device.objects.using(alias).filter(pk=device.pk).update(group=chosen)
+    return device.group_id != chosen.pk
 
 
 def check_may_upload(alias: str, user: Any, device: Device) -> Uploader:

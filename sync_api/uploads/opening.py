@@ -11,7 +11,7 @@ from django.utils import timezone
 from audit.engine import lock_device
 from audit.models import Device
 from sync_api import conf
-from sync_api.exceptions import KeyInvalid, SyncError, UploadUnknown
+from sync_api.exceptions import DeviceSendsLog, KeyInvalid, NotPermitted, SyncError, UploadDeviceRevoked, UploadUnknown
 from sync_api.models import Upload, UploadStep
 from sync_api.models.uploads import KEY_LENGTH_MAX
 from sync_api.transactions import immediate
@@ -96,10 +96,14 @@ def end(alias: str, upload: Upload, state: str, *, why: str = "") -> None:
     steps.update(content=None)
 
 
+NOT_KEPT = (NotPermitted, UploadDeviceRevoked, UploadUnknown, DeviceSendsLog)
+"""Refusals of those who may not upload there: nobody fills another's device with them."""
+
+
 def note_refusal(alias: str, upload: Upload | str, *, operation: str, table: str, error: SyncError) -> None:
     """Keep with the open upload that a request of it was refused. Opens its own transaction."""
     known = find_upload(alias, upload)
-    if known is None:
+    if known is None or isinstance(error, NOT_KEPT):
         return
     with immediate(alias):
         lock_device(alias, known.device_id)
@@ -113,6 +117,8 @@ def note_refusal(alias: str, upload: Upload | str, *, operation: str, table: str
 
 def note_refused(alias: str, device: Device, user: Any, *, app_version: str, error: SyncError) -> None:
     """Keep that an upload in one step was refused. Opens its own transaction."""
+    if isinstance(error, NOT_KEPT):
+        return
     now = timezone.now()
     kept = int(conf.limit("SYNC_UPLOAD_REFUSALS_KEPT_MAX"))
     with immediate(alias):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
+from contextlib import suppress
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core import signing
@@ -63,6 +64,17 @@ def proof_of(user: Any) -> str:
     return f"{user.pk}:{user.get_session_auth_hash()[:32]}"
 
 
+def address_of(request: Any) -> str:
+    """Where a request came from. X-Forwarded-For counts only where REST_FRAMEWORK["NUM_PROXIES"] says who wrote it."""
+    remote = str(request.META.get("REMOTE_ADDR", ""))
+    proxies: int | None = getattr(settings, "REST_FRAMEWORK", {}).get("NUM_PROXIES")
+    header = str(request.META.get("HTTP_X_FORWARDED_FOR", ""))
+    forwarded = [one.strip() for one in header.split(",") if one.strip()]
+    if not proxies or not forwarded:
+        return remote
+    return forwarded[-min(proxies, len(forwarded))]
+
+
 def user_named(alias: str, name: str) -> Any:
     """The user of that name in this database, or None."""
     if "\0" in name:  # PostgreSQL takes no text with it
@@ -74,22 +86,22 @@ def user_named(alias: str, name: str) -> Any:
 class limited_tries:  # noqa: N801 (a context manager, read as a verb)
     """Inside, errors of the class `counted` count as wrong tries from this address; too many raise TooManyTries.
 
-    Kept in Django's cache, per minute. The clock is the machine's own: it only limits.
+    Kept in Django's cache, for a minute from the first.
     """
 
     def __init__(self, what: str, address: str, setting: str, *, counted: type[Exception]) -> None:
         self.setting = setting
         self.counted = counted
-        minute = int(time.time() // TRIES_SECONDS)
-        self.key = f"sync_tries:{what}:{hashlib.sha256(address.encode()).hexdigest()[:32]}:{minute}"
+        self.key = f"sync_tries:{what}:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
 
     def __enter__(self) -> None:
         if int(cache.get(self.key, 0)) >= conf.limit(self.setting):
             raise TooManyTries(seconds=TRIES_SECONDS)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is not None and issubclass(kind, self.counted):
-            cache.add(self.key, 0, TRIES_SECONDS * 2)
+        if kind is None or not issubclass(kind, self.counted) or cache.add(self.key, 1, TRIES_SECONDS):
+            return
+        with suppress(ValueError):  # it has run out just now
             cache.incr(self.key)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sync_api.exceptions import MalformedEnvelope
 from sync_api.schema.describe import fingerprint_of
+from sync_api.wire.files import is_files, is_sealed_files
 from sync_api.wire.format import FORMAT, check_size
 from sync_api.wire.sealed_payloads import is_sealed_header
 
@@ -44,6 +45,8 @@ class Header:
     effective: int
     models: list[dict[str, Any]]
     sealed: list[dict[str, Any]] = field(default_factory=list)
+    files: list[list[Any]] = field(default_factory=list)
+    sealed_files: list[list[Any]] = field(default_factory=list)
 
 
 def text(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
@@ -95,8 +98,12 @@ RULES: dict[str, Callable[[Any], bool]] = {
     "effective": number(TIME_MIN, TIME_MAX),
     "models": lambda value: isinstance(value, list) and all(map(is_model, value)),
 }
-OPTIONAL: dict[str, Callable[[Any], bool]] = {"sealed": is_sealed_header}
-"""Members that a batch has only where they say something. See `sync_api.wire.sealed_payloads`."""
+OPTIONAL: dict[str, Callable[[Any], bool]] = {
+    "sealed": is_sealed_header,
+    "files": is_files,
+    "sealed_files": is_sealed_files,
+}
+"""Members that a batch has only where they say something. See `sync_api.wire.sealed_payloads` and `wire.files`."""
 
 
 def is_model(value: Any) -> bool:
@@ -147,6 +154,10 @@ def read_header(facts: dict[str, Any], *, lines: int) -> Header:
     check_size("number of producers", len(facts["producers"]), "SYNC_MODELS_PER_BATCH_MAX")
     if "sealed" in facts:
         check_sealed(facts["sealed"], len(facts["models"]))
+    if any(entry[0] >= lines for entry in facts.get("files", [])):
+        raise MalformedEnvelope(what="the header's member 'files' names a line that is not there")
+    if any(entry[0] >= len(facts.get("sealed", [])) for entry in facts.get("sealed_files", [])):
+        raise MalformedEnvelope(what="the header's member 'sealed_files' names a group that is not there")
     return Header(**{name: facts[name] for name in Header.__slots__ if name in facts})
 
 

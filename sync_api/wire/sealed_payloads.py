@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_INFO = b"syncserver-sealed-key-1\0"
 LINE_INFO = b"syncserver-sealed-line-1\0"
+FILES_INFO = b"syncserver-sealed-files-1\0"
 KEY_ID_HEX = 16
 WRAPPED_HEX = 96
 PADDED_TO_BYTES = 64
@@ -46,6 +47,9 @@ PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 WRAPPED = re.compile(r"[0-9a-f]{96}")
 
 _nonce = struct.Struct(">xxxxQ").pack
+FILES_NONCE = b"\xff" * 4 + bytes(8)
+"""No line has it: a line's nonce begins with four zeros. One text of files per group, so it is used once."""
+FILES_PADDED_TO_BYTES = 1_024
 
 
 class Place(NamedTuple):
@@ -115,6 +119,26 @@ def seal_content(
     told += b" " * (-len(told) % PADDED_TO_BYTES)
     sealed = group.cipher.encrypt(_nonce(index), told, bound_to(place, index, label))
     return base64.b64encode(sealed).decode("ascii")
+
+
+def seal_files(group: Group, place: Place, entries: Sequence[Sequence[Any]]) -> str:
+    """The base64 text of what the header tells of the group's files (see `sync_api.wire.files`)."""
+    told = orjson.dumps(list(entries))
+    told += b" " * (-len(told) % FILES_PADDED_TO_BYTES)
+    return base64.b64encode(group.cipher.encrypt(FILES_NONCE, told, files_bound_to(place, group))).decode("ascii")
+
+
+def open_files(group: Group, place: Place, text: str) -> Any:
+    """What `seal_files` was given, its form not looked at; None for a text that does not open."""
+    try:
+        told = group.cipher.decrypt(FILES_NONCE, base64.b64decode(text, validate=True), files_bound_to(place, group))
+        return orjson.loads(told)
+    except (InvalidTag, ValueError, binascii.Error):
+        return None
+
+
+def files_bound_to(place: Place, group: Group) -> bytes:
+    return FILES_INFO + json.dumps([*place, group.facts["models"]]).encode()
 
 
 def escaped(text: str | None) -> str:

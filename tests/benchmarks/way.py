@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connections
 
+from audit.index import register, unregister
+from audit.models import IndexEntry
 from sync_api.models import IncomingTransaction
 from tests.benchmarks import databases, floor, road
+from tests.benchmarks.bench.models import SyncedRecord
 from tests.benchmarks.figures import REPEATS, Figure, median, ratio
 from tests.benchmarks.follower import following, wait_until_consumed
 from tests.processes import Installation, Web, start_web
@@ -27,7 +31,7 @@ def run(rows: int) -> Iterator[Figure]:
 
 
 def measure(server: str, rows: int) -> Iterator[Figure]:
-    pushes, consumes, floors, followed = [], [], [], []
+    pushes, consumes, floors, followed, indexed = [], [], [], [], []
     with road.enrolled(server) as web:
         road.fill(road.LAPTOP, rows)
         for alias in (road.LAPTOP, server):
@@ -42,6 +46,11 @@ def measure(server: str, rows: int) -> Iterator[Figure]:
                 lines = max(count for _, count in batches)
                 floors.append(floor.post(null.url, [content for content, _ in batches]) + floor.insert(server, lines))
                 restore(server, web)
+                road.push()
+                with every_record_indexed():
+                    indexed.append(road.seconds_of(road.consume, server))
+                    assert IndexEntry.objects.using(server).filter(model="bench.syncedrecord").count() == rows
+                restore(server, web)
                 with following(server):
                     followed.append(road.seconds_of(push_until_consumed, server))
             assert IncomingTransaction.objects.using(server).filter(is_consumed=False).count() == 0
@@ -49,6 +58,17 @@ def measure(server: str, rows: int) -> Iterator[Figure]:
             null.stop()
         assert web.process.poll() is None
     yield from figures(databases.vendor(server), rows, pushes, consumes, floors, followed)
+    yield Figure("way", "consume: indexed / not indexed", databases.vendor(server), rows, ratio(consumes, indexed), "x")
+
+
+@contextmanager
+def every_record_indexed() -> Iterator[None]:
+    """Inside, the record index has an entry for each record, with its site's name."""
+    register(SyncedRecord, identifiers=("name",), parent="site")
+    try:
+        yield
+    finally:
+        unregister(SyncedRecord)
 
 
 def restore(server: str, web: Web) -> None:

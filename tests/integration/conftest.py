@@ -16,8 +16,10 @@ from sync_api.capture import not_captured
 from tests.conftest import LAPTOPS, SERVERS
 
 EMPTIED = [
+    *(models.UploadedOffset, models.UploadStep, models.Upload),
     *(models.ParkedRecord, models.ParkedUnit, models.Alarm, models.IncomingTransaction, models.IncomingBatch),
     *(models.Statement, models.TrustedServer, models.Recipient, models.Visit, models.PushTarget),
+    *(models.FileUpload, models.FileFact, models.FileDelivery, models.StoredName, models.Content, models.ContentUse),
     *(models.CarriedBatch, models.Bundle, models.Finalization, models.UsedNonce),
     *(models.IncomingEra, models.IncomingEpoch, models.EnrolmentCode, models.DeviceCredential, Device),
     *(models.OutgoingBatch, models.OutgoingTransaction),

@@ -71,6 +71,9 @@ def test_a_run_with_every_kind_of_step_holds(world: World) -> None:
     world.finalize("laptop-1")
     world.consume()
     assert world.finalize("laptop-1").startswith("wiped")
+    assert "versions" in world.erase(0)
+    assert world.erase(1, ("erase.before_commit", 1)) == "killed at erase.before_commit"
+    assert world.erase(1, ("erase.after_commit", 1)) == "killed at erase.after_commit"
     world.lose("laptop-2")
     world.upgrade("laptop-3")
     world.jump_clock("laptop-3", -3600)

@@ -26,12 +26,15 @@ class Command(BaseCommand):
         try:
             if check:
                 return self.compare(database, model, as_json=options["json"])
-            counts = reindex(database, model)
+            counts = reindex(database, model, progress=self.tell if self.stderr.isatty() else None)
         except AuditError as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             return json.dumps({"entries": counts})
         return f"The record index has {sum(counts.values())} entries of {len(counts)} models."
+
+    def tell(self, label: str, entries: int) -> None:
+        self.stderr.write(f"{label}: {entries} entries")
 
     def compare(self, database: str, model: list[str] | None, *, as_json: bool) -> str:
         count, shown = check_index(database, model)

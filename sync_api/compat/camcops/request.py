@@ -14,7 +14,7 @@ from django.http import HttpRequest, UnreadablePostError
 from sync_api import conf
 from sync_api.compat.camcops.literals import LiteralWrong, Value, decode_value, decode_values
 from sync_api.exceptions import WireMalformed, WireTooLarge
-from sync_api.rest.people import address_of
+from sync_api.uploads.people import address_of
 
 FORM = "application/x-www-form-urlencoded"
 RECORD = "record{number}"

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from django.db import DatabaseError, OperationalError
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
 
@@ -15,8 +15,8 @@ from sync_api.compat.camcops import identity, uploading
 from sync_api.compat.camcops.asked import Asked
 from sync_api.compat.camcops.replies import Reply, failed, succeeded
 from sync_api.compat.camcops.request import read_fields
+from sync_api.discreet import without_values
 from sync_api.exceptions import SyncError, WireMalformed
-from sync_api.rest.problems import without_values
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,7 @@ def camcops(request: HttpRequest) -> HttpResponse:
         logger.warning("The database was not available", exc_info=without_values(error))
         return failed("The server is busy. Try again in a moment.", code="server_busy", status=503)
     except Exception as error:
-        shown = without_values(error) if isinstance(error, DatabaseError) else error
-        logger.error("A request failed", extra={"error": type(error).__name__}, exc_info=shown)
+        logger.error("A request failed", extra={"error": type(error).__name__}, exc_info=without_values(error))
         return failed("The server failed. Nothing was stored.", code="internal_error", status=500)
 
 

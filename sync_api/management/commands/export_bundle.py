@@ -67,8 +67,11 @@ def sentence(report: ExportReport) -> str:
     if not report.files:
         return f"Nothing is to be exported from {report.exporter}; no file was written."
     files = "\n".join(f"    {one.name}" for one in report.files)
+    with_files = f", {report.contents} files" if report.contents else ""
+    left = f"{len(report.contents_left)} files are too large for a piece, or damaged here, and were left out.\n"
     return (
-        f"Wrote {report.batches} batches and {report.statements} statements to {report.folder}:\n{files}\n"
+        f"Wrote {report.batches} batches{with_files} and {report.statements} statements to {report.folder}:\n{files}\n"
+        f"{left if report.contents_left else ''}"
         "They count as delivered when the server's receipt is back. When the importer reads out a code, run "
         "`export_bundle --confirm CODE`."
     )

@@ -88,6 +88,10 @@ def problems(report: FolderReport) -> list[str]:
 def sentence(report: ImportReport) -> str:
     piece = f" (piece {report.piece} of {report.pieces})" if report.pieces > 1 else ""
     parts = [f"{report.stored} batches stored", f"{report.known} known before"]
+    if report.contents:
+        parts.append(f"{report.contents} files kept")
+    if report.contents_undeclared:
+        parts.append(f"{report.contents_undeclared} files left alone: no record here names them")
     if report.early:
         parts.append(f"{report.early} waiting for others before them")
     if report.left:

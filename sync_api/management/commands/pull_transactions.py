@@ -40,4 +40,6 @@ class Command(BaseCommand):
 
 def sentence(report: PullReport) -> str:
     taken = f"Took {report.transactions} transactions in {report.batches} batches from {report.laptop}"
+    if report.files.files:
+        taken += f" and {report.files.files} files ({report.files.bytes} bytes)"
     return f"{taken}; {report.statements_brought} statements brought there, {report.statements_taken} taken."

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from sync_api.client import PushReport, PushRun, push_to_targets
 from sync_api.client.push_report import TargetResult, report_facts
 from sync_api.client.waiting import waiting_transactions
-from sync_api.management.commands._common import add_database, add_json, plain_errors, to_json
+from sync_api.management.commands._common import add_database, add_json, files_words, plain_errors, to_json, whole_bytes
 
 
 class Command(BaseCommand):
@@ -20,6 +20,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--target", metavar="NAME", help="Only this target, also when it failed and is left alone.")
+        parser.add_argument(
+            "--files-bytes-max",
+            type=whole_bytes,
+            metavar="BYTES",
+            help="Send at most so many bytes of files on this link (20M is 20 MiB; 0 sends records only).",
+        )
         parser.add_argument("--allow-http", action="store_true", help="Allow http:// to another machine.")
         add_database(parser)
         add_json(parser)
@@ -27,7 +33,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> str:
         alias = options["database"]
         with plain_errors(), self.progress(alias, quiet=options["json"]) as advance:
-            run = push_to_targets(alias, target=options["target"], allow_http=options["allow_http"], progress=advance)
+            run = push_to_targets(
+                alias,
+                target=options["target"],
+                files_bytes_max=options["files_bytes_max"],
+                allow_http=options["allow_http"],
+                progress=advance,
+            )
         text = to_json(run_facts(run)) if options["json"] else "\n".join(map(sentence, delivered(run)))
         if run.problems:
             if text:
@@ -67,9 +79,13 @@ def delivered(run: PushRun) -> list[TargetResult]:
 
 def sentence(result: TargetResult) -> str:
     report: PushReport = result.report
-    if not report.batches:
+    if not report.batches and not files_words(report.files):
         return f"Nothing was waiting on {report.device}; {report.server} has everything."
-    done = f"Sent {report.transactions} transactions in {report.batches} batches to {report.server}."
+    done = (
+        ""
+        if not report.batches
+        else f"Sent {report.transactions} transactions in {report.batches} batches to {report.server}."
+    )
     if report.closed_epochs:
         done += " Batches of an earlier epoch were refused and stay here: see `sync_status`."
-    return done
+    return f"{done} {files_words(report.files)}".strip()

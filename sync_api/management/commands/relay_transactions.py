@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sync_api.client.relay import RelayReport, relay, report_facts
-from sync_api.management.commands._common import add_database, add_json, plain_errors, to_json
+from sync_api.management.commands._common import add_database, add_json, files_words, plain_errors, to_json, whole_bytes
 
 
 class Command(BaseCommand):
@@ -20,13 +20,24 @@ class Command(BaseCommand):
         parser.add_argument(
             "--to", default="", metavar="URL", help="Another server or middleman (default: where this one is enrolled)."
         )
+        parser.add_argument(
+            "--files-bytes-max",
+            type=whole_bytes,
+            metavar="BYTES",
+            help="Send at most so many bytes of files on this link (20M is 20 MiB; 0 sends records only).",
+        )
         parser.add_argument("--allow-http", action="store_true", help="Allow http:// to another machine.")
         add_database(parser)
         add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> str:
         with plain_errors():
-            report = relay(options["database"], options["to"], allow_http=options["allow_http"])
+            report = relay(
+                options["database"],
+                options["to"],
+                files_bytes_max=options["files_bytes_max"],
+                allow_http=options["allow_http"],
+            )
         said = to_json(report_facts(report)) if options["json"] else sentence(report)
         if not report.problems:
             return said
@@ -40,4 +51,5 @@ def sentence(report: RelayReport) -> str:
         done += f"; {report.early} batches wait there for earlier ones that are not here"
     if report.delivered_by_others:
         done += f"; {report.delivered_by_others} had come there by another road"
-    return f"{done}. {report.statements_taken} statements taken, {report.statements_brought} brought."
+    done += f". {report.statements_taken} statements taken, {report.statements_brought} brought."
+    return f"{done} {files_words(report.files)}".strip()

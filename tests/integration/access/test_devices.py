@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from audit.models import Device
@@ -190,3 +191,17 @@ def test_the_devices_of_logs_are_taken_over_only_when_their_records_are_preserve
     assert rest.post("devices/", device="laptop-a")[1]["kind"] == "state"
     log.refresh_from_db()
     assert log.kind == "state"
+
+
+def test_an_operator_gives_a_device_to_another_group(server: str, study: Any, capsys: Any) -> None:
+    first = Rest(member(server, study))
+    first.post("devices/", device="tablet-a")
+    begun = first.post("uploads", device="tablet-a")[1]["upload"]
+    other = group(server, UPLOAD)
+    call_command("device_group", "tablet-a", other.name, database=server)
+    call_command("device_group", "tablet-a", other.name, database=server)
+    assert ["now belongs" in line for line in capsys.readouterr().out.splitlines()] == [True, False]
+    assert first.post(f"uploads/{begun}/commit")[1]["code"] == "permission_denied"
+    assert Rest(member(server, other)).post("uploads", device="tablet-a")[0] == 201
+    with pytest.raises(CommandError, match="which group"):
+        call_command("device_group", "tablet-a", "unheard of", database=server)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import models
 from django.test import Client
 from django.urls import reverse
@@ -16,12 +16,18 @@ from sync_api import models as sync_models
 from sync_api.capture import sync_context
 from sync_api.deserializer import consume
 from sync_api.models import (
+    AccessKey,
     Alarm,
     Bundle,
     CaptureSchema,
     CarriedBatch,
+    Content,
+    ContentUse,
     DeviceCredential,
     EnrolmentCode,
+    FileDelivery,
+    FileFact,
+    FileUpload,
     Finalization,
     IncomingBatch,
     IncomingEpoch,
@@ -33,8 +39,13 @@ from sync_api.models import (
     ParkedUnit,
     PushTarget,
     Recipient,
+    SingleRecordUser,
     Statement,
+    StoredName,
     TrustedServer,
+    Upload,
+    UploadedOffset,
+    UploadStep,
     Visit,
 )
 from syncserver.study.models import Site
@@ -90,11 +101,31 @@ def rows() -> Laptop:
         device="laptop-9", role="client", public_key="d" * 64, certificate={"device": "laptop-9"}, token_hash="a" * 64,
         ends_at="2030-01-01T00:00Z",
     )  # fmt: skip
+    Content.objects.create(sha256="ab" * 32, size=5)
+    ContentUse.objects.create(sha256="ab" * 32, user="tests", key="1")
+    FileFact.objects.create(
+        device="laptop-9", epoch="ab" * 16, number=1, label="study.participant", field="photo", name_digest="cd" * 32,
+        sha256="ab" * 32, size=5, media_type="image/jpeg",
+    )  # fmt: skip
+    FileDelivery.objects.create(peer="site-1", sha256="ab" * 32)
+    StoredName.objects.create(name="participants/a.jpg", sha256="ab" * 32, size=5, media_type="image/jpeg")
+    FileUpload.objects.create(
+        id="ab" * 16, sha256="ab" * 32, size=5, brought_by="laptop-9", expires_at="2030-01-01T00:00Z"
+    )
     if not Recipient.objects.exists():
         Recipient.objects.create(name="server-1", key_id="ab" * 8, public_key="d" * 64)
     epoch = IncomingEpoch.objects.get(device=laptop.device)
     IncomingEra.objects.get_or_create(epoch=epoch, ordinal=0)
     Finalization.objects.create(device=local, mark_id="ab" * 16, era_ordinal=0, transaction_id=1, manifest={})
+    key = AccessKey.objects.create(
+        key_hash="ab" * 32, model="study.site", identity={"code": "MOC"}, group=Group.objects.create(name="field")
+    )
+    SingleRecordUser.objects.create(
+        user=User.objects.create_user("phone-record-1"), device=laptop.device, access_key=key
+    )
+    upload = Upload.objects.create(device=laptop.device, user="ann")
+    UploadStep.objects.create(upload=upload, operation="upload_table", request_hash="a" * 64, content=b"{}")
+    UploadedOffset.objects.create(upload=upload, table="study.site", field="at", utc_offset=60, versions=[1])
     return laptop
 
 
@@ -232,3 +263,20 @@ def test_a_schema_lists_its_columns(admin_client: Client, rows: Laptop) -> None:
 
 def test_devices_are_known_by_name(rows: Laptop) -> None:
     assert str(Device.objects.get(name="laptop-9")) == "laptop-9"
+
+
+def test_access_keys_are_ended_by_those_who_may_and_their_hashes_are_not_shown(
+    admin_client: Client, client: Client, rows: Laptop
+) -> None:
+    key = AccessKey.objects.get()
+    assert key.key_hash not in admin_client.get(page(AccessKey, "change", key.pk)).content.decode()
+    asked = {"action": "end_keys", "_selected_action": [key.pk]}
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_accesskey"))
+    client.force_login(viewer)
+    client.post(page(AccessKey, "changelist"), asked)
+    key.refresh_from_db()
+    assert key.ended_at is None
+    assert admin_client.post(page(AccessKey, "changelist"), asked).status_code == 302
+    key.refresh_from_db()
+    assert key.ended_at is not None

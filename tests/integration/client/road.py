@@ -9,6 +9,8 @@ import httpx
 from django.db import connections
 from django.test import Client
 
+HANDED_ON = ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients", "Idempotency-Key")
+
 
 class Road(httpx.BaseTransport):
     """Carries requests to the server's real views; each entry of `trouble` spoils one request, in order.
@@ -32,10 +34,7 @@ class Road(httpx.BaseTransport):
             request.url.raw_path.decode(),
             request.read(),
             content_type=request.headers.get("content-type", ""),
-            headers={
-                name: request.headers.get(name, "")
-                for name in ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients", "Idempotency-Key")
-            },
+            headers={name: request.headers.get(name, "") for name in HANDED_ON},
         )
         if threading.current_thread() is not threading.main_thread():
             connections.close_all()  # of this thread alone: nobody else will

@@ -13,9 +13,12 @@ from django.db import connections
 from django.utils import timezone
 
 from audit.correct import correct
+from audit.engine import preserve_device
 from audit.erasure import on_erased
-from audit.exceptions import NotFinalized, RecordUnknown
+from audit.exceptions import EraReused, NotFinalized, RecordUnknown
+from audit.mirror.tables import table_for
 from audit.models import Device, TableChanges
+from audit.transactions import immediate
 from sync_api.deserializer import consume
 from sync_api.erasing.erase import erase
 from sync_api.exceptions import ErasedLineUnproven, ErasureReasonMissing
@@ -33,7 +36,9 @@ from sync_api.verification import verify_chain
 from sync_api.wire.erasing import erase_lines
 from sync_api.wire.format import decode
 from tests.integration.finalizing.day import Day
+from tests.integration.mirror.committing import change, commit, new_device, stamp
 from tests.matrix.models import Person, Word
+from tests.mirrored.models import Letter
 
 pytestmark = pytest.mark.django_db(databases=["default", "laptop_pg", "server", "server_pg"], transaction=True)
 
@@ -274,3 +279,42 @@ def test_erasing_lines_twice_gives_the_same_bytes(day: Day, told: dict[str, Any]
     assert decode(once).hash == decode(content).hash
     with pytest.raises(ValueError, match="no such line"):
         erase_lines(content, [99])
+
+
+def test_a_fork_kept_beside_the_chain_is_erased_too(day: Day, told: dict[str, Any]) -> None:
+    batches = IncomingBatch.objects.using(day.server).order_by("epoch__ordinal", "number")
+    first = batches[0]
+    IncomingBatch.objects.using(day.server).create(
+        epoch=first.epoch,
+        number=first.number,
+        hash=first.hash[::-1],
+        state="fork",
+        header=first.header,
+        content=first.content,
+        size=first.size,
+        lines=first.lines,
+        first_sequence=first.first_sequence,
+        received_from=day.name,
+    )
+    report = erased(day, told)
+    assert (report.batches, report.transactions) == (3, 2)
+    assert SECRET.encode() not in stored_bytes(day.server)
+
+
+def test_a_device_without_batches_and_a_key_used_again(server: str, db: None) -> None:
+    """What came by uploads: the mirror alone holds it; a key that counts from 1 in each era needs the era."""
+    device, table = new_device(server), table_for(Letter)
+    eras = ["2026-05-01T00:00:00+00:00", "2026-06-01T00:00:00+00:00"]
+    for era in eras:
+        commit(server, device, [change("I", Letter, 1, (1, era[:10]), stamp())])
+        with immediate(server):
+            preserve_device(server, device, era, "op", False)
+    facts: dict[str, Any] = {"device": device.name, "reason": "asked for it"}
+    with pytest.raises(EraReused, match=eras[1][:10]):
+        erase(server, "mirrored.Letter", ["1"], **facts)
+    assert erase(server, "mirrored.Letter", ["1"], **facts, era=eras[0]).versions == 1
+    assert list(table.mirror.objects.using(server).order_by("mirror_pk").values_list("text", flat=True)) == [
+        None,
+        eras[1][:10],
+    ]
+    Letter.mirror.using(server).all().delete()

@@ -96,6 +96,31 @@ def test_a_reused_key_of_a_new_era_is_another_parent(server):
     assert [entry.parent_text for entry in found.all()] == ["Ada", "Bo"]
 
 
+def test_a_parent_with_a_uuid_may_stand_in_another_era_and_its_own_comes_first(server):
+    """A device that is not emptied goes on under preserved parents; such keys are never given twice."""
+    device = new_device(server)
+
+    def follow_up(number, code, follows, action="I"):
+        given = {"id": UUID(int=number), "follows": UUID(int=follows) if follows else None}
+        if connections[server].vendor == "sqlite":
+            given = {name: key and key.hex for name, key in given.items()}
+        key = UUID(int=number).hex
+        return change(action, Visit, key, values(Visit, **given, code=code), stamp())
+
+    register(Visit, identifiers=("code",), parent="follows")
+    try:
+        commit(server, device, [follow_up(1, "first", None)])
+        preserve(server, device)
+        commit(server, device, [follow_up(2, "second", 1)])
+        found = IndexEntry.objects.using(server).filter(text="second")
+        assert [entry.parent_text for entry in found] == ["first"]
+        commit(server, device, [follow_up(1, "first again", None)])
+        assert [entry.parent_text for entry in found.all()] == ["first again"]
+        assert check_index(server) == (0, [])
+    finally:
+        unregister(Visit)
+
+
 def test_an_erased_record_is_found_by_nothing_and_stays_in_the_index(server):
     device = new_device(server)
     commit(server, device, [site("I", 1, "Ada"), visit(server, "I", 1, "V-1", 1)])

@@ -17,6 +17,7 @@ from sync_api.client.push import push_to_targets
 from sync_api.client.relay import relay
 from sync_api.client.targets import add_target
 from sync_api.enrolment.registration import issue_certificate
+from sync_api.inbox import accept
 from sync_api.models import (
     CarriedBatch,
     DeviceCredential,
@@ -186,6 +187,22 @@ def test_a_visit_whose_answer_was_lost_is_made_anew(land: Land) -> None:
         *("GET central /api/v1/server", "POST central /api/v1/visits", "POST central /api/v1/visits"),
         *("GET central /api/v1/server", "POST central /api/v1/visits"),
     ]
+
+
+def test_what_was_taken_before_a_laptop_was_restored_arrives_all_the_same(land: Land) -> None:
+    """The laptop has begun a later epoch without it: nobody but the middleman has it any more."""
+    device = new_laptop(land, "laptop-a")
+    chain = Chain.fresh(device)
+    accept(land["central"], chain.batch(), device.name)
+    began = {"kind": "continues", "epoch": chain.epoch, "number": 1, "hash": chain.hash}
+    for _ in range(2):
+        land.carry(chain.batch(), device.name)
+    accept(land["central"], Chain(device, secrets.token_hex(16), began).batch(), device.name)
+    report = land.relay()
+    assert (report.batches, report.problems) == (2, [])
+    assert land.carried() == {2: "delivered", 3: "delivered"}
+    late = IncomingBatch.objects.using(land["central"]).filter(is_late=True)
+    assert list(late.order_by("number").values_list("number", flat=True)) == [2, 3]
 
 
 def test_one_device_s_refusal_does_not_delay_another_s(land: Land) -> None:

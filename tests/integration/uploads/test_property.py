@@ -198,14 +198,14 @@ def run(server: str, played: list[Any]) -> None:
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=15, deadline=None, suppress_health_check=QUIET)
 @given(played=actions)
 def test_uploads_follow_the_rules(server: str, played: list[Any]) -> None:
     run(server, played)
 
 
 @pytest.mark.long
-@settings(max_examples=400, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=120, deadline=None, suppress_health_check=QUIET)
 @given(played=actions)
 def test_uploads_follow_the_rules_at_length(server: str, played: list[Any]) -> None:
     run(server, played)
