@@ -48,13 +48,17 @@ def save(alias: str) -> None:
 
 
 def restore(alias: str) -> None:
-    """Back to the state kept last. Nobody else may be using the database."""
+    """Back to the state kept last. Nobody else may be using the database.
+
+    On PostgreSQL somebody connects once, as the first connection to a new database makes its catalogue's cache file.
+    """
     connections[alias].close()
     if vendor(alias) == "sqlite":
         remove_files(path(alias))
         shutil.copyfile(kept(alias), path(alias))
         return
     copy_postgres(f"{name(alias)}_kept", name(alias))
+    raw_postgres(alias).close()
 
 
 def remove(alias: str) -> None:

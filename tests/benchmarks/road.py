@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections, transaction
@@ -61,6 +62,12 @@ def enrolled(server: str) -> Iterator[Web]:
             connections[server].close()
     for alias in (LAPTOP, server):
         databases.remove(alias)
+
+
+def wake(web: Web) -> None:
+    """One request that asks the database: a server that is up has its connection, which `databases.restore` cut."""
+    answer = httpx.get(f"{web.url}/api/v1/devices/me", headers={"Authorization": "Bearer nobody"})
+    assert answer.status_code == 401
 
 
 def command(name: str, *arguments: str, **options: Any) -> Any:

@@ -39,21 +39,18 @@ def measure(server: str, rows: int) -> Iterator[Figure]:
         null = null_server()
         try:
             for _ in range(REPEATS):
-                for alias in (road.LAPTOP, server):
-                    databases.restore(alias)
+                restore(server, web)
                 pushes.append(road.seconds_of(road.push))
                 consumes.append(road.seconds_of(road.consume, server))
                 batches = road.envelopes()
                 lines = max(count for _, count in batches)
                 floors.append(floor.post(null.url, [content for content, _ in batches]) + floor.insert(server, lines))
-                for alias in (road.LAPTOP, server):
-                    databases.restore(alias)
+                restore(server, web)
                 road.push()
                 with every_record_indexed():
                     indexed.append(road.seconds_of(road.consume, server))
                     assert IndexEntry.objects.using(server).filter(model="bench.syncedrecord").count() == rows
-                for alias in (road.LAPTOP, server):
-                    databases.restore(alias)
+                restore(server, web)
                 with following(server):
                     followed.append(road.seconds_of(push_until_consumed, server))
             assert IncomingTransaction.objects.using(server).filter(is_consumed=False).count() == 0
@@ -72,6 +69,12 @@ def every_record_indexed() -> Iterator[None]:
         yield
     finally:
         unregister(SyncedRecord)
+
+
+def restore(server: str, web: Web) -> None:
+    for alias in (road.LAPTOP, server):
+        databases.restore(alias)
+    road.wake(web)
 
 
 def push_until_consumed(server: str) -> None:
