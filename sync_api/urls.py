@@ -8,5 +8,5 @@ urlpatterns = [
     path("api/v1/", include("sync_api.rest.urls")),
     re_path(r"^compat/camcops/?\Z", camcops, name="camcops"),
     path("files/", include("sync_api.files.urls")),
-    path("compat/meteorpi/", include("sync_api.meteorpi.urls")),
+    path("compat/meteorpi/", include("sync_api.compat.meteorpi.urls")),
 ]

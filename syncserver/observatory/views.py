@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views.decorators.http import require_GET
 
 from sync_api import conf
+from sync_api.compat.meteorpi.authentication import NotAuthenticated, TooManyAttempts, basic_user
+from sync_api.compat.meteorpi.views import problem
 from sync_api.exceptions import ExportSearchInvalid, LocalContentMissing
 from sync_api.imports.contents import CHUNK, open_verified
-from sync_api.meteorpi.authentication import NotAuthenticated, TooManyAttempts, basic_user
-from sync_api.meteorpi.views import problem
 from syncserver.observatory.models import FileRecord
 from syncserver.observatory.search import Found, search_events, search_files
 from syncserver.observatory.wire import event_dict, file_dict

@@ -20,10 +20,10 @@ from django.core.cache import cache
 from django.test import Client, override_settings
 
 from sync_api.client.export_line import ExportClient
+from sync_api.compat.meteorpi import authentication
 from sync_api.conf import Installation, at_work
 from sync_api.exports.credentials import set_password
 from sync_api.exports.exporter import Exporter
-from sync_api.meteorpi import authentication
 from sync_api.models import ExportConfiguration, ExportTask
 
 USER, PASSWORD = "replica", "a long password"

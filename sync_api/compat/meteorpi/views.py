@@ -15,13 +15,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 from sync_api import conf
 from sync_api.capture import sync_context
+from sync_api.compat.meteorpi import wire
+from sync_api.compat.meteorpi.authentication import NotAuthenticated, NotPermitted, TooManyAttempts, importing_user
 from sync_api.conf import limit
 from sync_api.exceptions import ContentRefused, ImportRefused, ImportTooLarge, SyncError
 from sync_api.imports import sessions
 from sync_api.imports.contents import Unfit, put
 from sync_api.imports.receivers import COMPLETE, CONTINUE, RESEND, Answer, BaseImportReceiver, ImportRequest, receiver
-from sync_api.meteorpi import wire
-from sync_api.meteorpi.authentication import NotAuthenticated, NotPermitted, TooManyAttempts, importing_user
 
 logger = logging.getLogger(__name__)
 

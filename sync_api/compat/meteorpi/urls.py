@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sync_api.meteorpi import views
+from sync_api.compat.meteorpi import views
 
 urlpatterns = [
     path("import", views.import_entity, name="meteorpi-import"),

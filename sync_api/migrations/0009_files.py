@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('sync_api', '0006_erasure_orders'),
+        ('sync_api', '0008_erasure_orders'),
     ]
 
     operations = [

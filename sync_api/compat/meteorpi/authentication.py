@@ -82,7 +82,9 @@ def checked_user(alias: str, name: str, password: str) -> Any:
     if user is None or not user.is_active:
         make_password(password)  # an unknown user takes as long as a known one
         return None
-    key = salted_hmac("sync_api.meteorpi", f"{alias}\0{user.password}\0{password}", algorithm="sha256").hexdigest()
+    key = salted_hmac(
+        "sync_api.compat.meteorpi", f"{alias}\0{user.password}\0{password}", algorithm="sha256"
+    ).hexdigest()
     now = time.monotonic()
     if believed.get(key, 0.0) > now:
         return user

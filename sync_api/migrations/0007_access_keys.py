@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('audit', '0003_device_group'),
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('sync_api', '0004_uploads'),
+        ('sync_api', '0006_uploads'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('sync_api', '0005_access_keys'),
+        ('sync_api', '0007_access_keys'),
     ]
 
     operations = [

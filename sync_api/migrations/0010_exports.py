@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('sync_api', '0007_files'),
+        ('sync_api', '0009_files'),
     ]
 
     operations = [
