@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from audit.engine import lock_device
-from audit.models import Device
+from audit.models import Device, TableChanges
 from sync_api import conf
 from sync_api.exceptions import DeviceSendsLog, KeyInvalid, NotPermitted, SyncError, UploadDeviceRevoked, UploadUnknown
 from sync_api.models import Upload, UploadStep
@@ -17,8 +17,11 @@ from sync_api.models.uploads import KEY_LENGTH_MAX
 from sync_api.transactions import immediate
 from sync_api.uploads.devices import check_may_upload
 from sync_api.uploads.kinds import check_uploads_states
+from sync_api.uploads.tables import tables_by_name
 
 State = Upload.State
+
+REFUSAL_TEXT_LENGTH_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ def note_refusal(alias: str, upload: Upload | str, *, operation: str, table: str
             kept = int(conf.limit("SYNC_UPLOAD_REFUSALS_KEPT_MAX"))
             fresh.refusals = [*fresh.refusals, told][-kept:]
             fresh.save(using=alias, update_fields=["refusals"])
+            audit_refusal(alias, fresh.device_id, fresh.user, table=table, error=error)
 
 
 def note_refused(alias: str, device: Device, user: Any, *, app_version: str, error: SyncError) -> None:
@@ -137,3 +141,17 @@ def note_refused(alias: str, device: Device, user: Any, *, app_version: str, err
             ended_why=str(error),
             code=error.code,
         )
+        audit_refusal(alias, device.pk, user.get_username(), table="", error=error)
+
+
+def audit_refusal(alias: str, device_id: int, user: str, *, table: str, error: SyncError) -> None:
+    """The audit's row of what was not committed, without counts. Call inside a transaction."""
+    known = tables_by_name().get(table)
+    TableChanges.objects.using(alias).create(
+        device_id=device_id,
+        committed_at=timezone.now(),
+        committed_by=user,
+        model=known.label if known is not None else "",
+        code=error.code,
+        text=str(error)[:REFUSAL_TEXT_LENGTH_MAX],
+    )

@@ -13,7 +13,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import transaction
 
+from audit.engine import preserve_device
+from audit.erasure import empty_versions, finalized_lineage
 from audit.mirror.tables import table_for
+from audit.models import Device
+from audit.transactions import immediate
 from sync_api.deserializer import consume
 from sync_api.exceptions import SyncError
 from sync_api.files.checks import check_file_fields
@@ -200,6 +204,29 @@ def test_history_keeps_every_files_bytes_and_erasure_takes_only_its_own(
     assert store.lacking({sha(PHOTO), sha(b"later")}) == {sha(PHOTO)}, "the other participant's photo went too"
     assert sha(PHOTO) not in on_disk(files_folder / SERVER_NAMES[server])
     assert erase_contents(server, table_for(Participant), [version.pk for version in versions]) == 0
+
+
+def test_erasing_a_finalized_record_takes_its_photo_along(
+    laptop: str, server: str, files_folder: Path, django_capture_on_commit_callbacks: Any
+) -> None:
+    first, second = saved(), saved(b"later")
+    capture(laptop, beginnings(), [insert(Participant, **person(1, first)), insert(Participant, **person(2, second))])
+    push(laptop, server)
+    consume(server)
+    store = ContentStore(server)
+    for content in (PHOTO, b"later"):
+        store.take([content])
+    device = Device.objects.using(server).get(name=NAME)
+    with immediate(server):
+        preserve_device(server, device, "2026-05-01T00:00:00+00:00", "ann", False)
+    with django_capture_on_commit_callbacks(using=server, execute=True):
+        table = table_for(Participant)
+        lineage = finalized_lineage(server, table, device, person(1, "")["id"])
+        empty_versions(server, device, {table: lineage.pks}, user="ann", reason="asked for it")
+    assert store.lacking({sha(PHOTO), sha(b"later")}) == {sha(PHOTO)}
+    assert sha(PHOTO) not in on_disk(files_folder / SERVER_NAMES[server])
+    (version,) = Participant.mirror.using(server).filter(mirror_erased=True)
+    assert file_of(server, version, "photo").state == "none"
 
 
 def test_the_same_rows_are_told_in_the_same_bytes(laptop: str, server: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from audit.mirror.columns import OWN_COLUMNS
+from audit.reading.changes import Asked, changes
 from sync_api.exceptions import SyncError
 from sync_api.models import Upload
 from sync_api.uploads import operations
@@ -80,6 +81,20 @@ def test_bad_rows_are_refused_and_the_open_upload_stays_usable(tablet: Uploads, 
     error = refused(code, tablet.do, "upload_table", upload, table="patient", rows=rows)
     assert "Osei" not in str(error)
     check_usable(tablet, upload)
+
+
+@pytest.mark.parametrize("way", ["whole", "table"])
+def test_the_audit_has_a_row_of_what_was_refused(tablet: Uploads, way: str) -> None:
+    rows = [{"id": 1, "nickname": "Osei"}]
+    if way == "whole":
+        refused("field_unknown", tablet.whole, {"patient": rows})
+    else:
+        refused("field_unknown", tablet.do, "upload_table", tablet.start(), table="patient", rows=rows)
+    (row,) = changes(tablet.alias, Asked(device=tablet.device.name, failed=True))
+    assert (row.code, row.committed_by, row.keys, row.added) == ("field_unknown", tablet.user.username, {}, 0)
+    assert row.model == ("" if way == "whole" else "camcops.patient")
+    assert row.line().endswith("(failed, field_unknown)")
+    assert "Osei" not in row.text
 
 
 BAD_VALUES: list[tuple[str, Any]] = [
