@@ -25,7 +25,7 @@ def header_of(count: int) -> Header:
 
 def slowly(raw: list[bytes], last: int) -> list[Any] | None:
     try:
-        return list(one_by_one(header_of(len(raw)), raw, 0, last))
+        return list(one_by_one(header_of(len(raw)), raw, {}, 0, last))
     except MalformedEnvelope:
         return None
 
