@@ -26,6 +26,9 @@ pytestmark = [
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
+FORMS = {"integer": re.compile(r"-?[0-9]+"), "date": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")}
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation of the description, as the project itself writes it."""
@@ -49,6 +52,17 @@ class Operation:
         """A text in the query or a header: a wrong type there is a text like any other once it is written down."""
         schemas = [one["schema"] for one in self.inputs if one["in"] in ("query", "header")]
         return any(schema.get("items", schema) == {"type": "string"} for schema in schemas)
+
+    def is_spoilt(self, case: Any) -> bool:
+        """Whether what is sent still breaks the description: the token that was left out is put back here, and an
+        empty list in the query is not written down at all."""
+        if "requestBody" in self.facts or "{" in self.path:
+            return True
+        sent = {name: value for name, value in dict(case.query or {}).items() if value != []}
+        forms = {one["name"]: FORMS.get(one["schema"].get("format", one["schema"]["type"])) for one in self.inputs}
+        if set(sent) - set(forms):
+            return True
+        return any(form and not form.fullmatch(str(sent[name])) for name, form in forms.items() if name in sent)
 
 
 def described() -> list[Operation]:
@@ -105,8 +119,7 @@ def test_every_answer_is_one_that_the_description_names(
     strategy = schema[operation.path][operation.method].as_strategy(generation_mode=mode)
     asker = askers["relay" if operation.path.startswith(VISITORS_ONLY) else "client"]
     load_all_checks()
-    left_out = NOT_MEANT | (ANY_TEXT if operation.takes_any_text else set())
-    checks = CHECKS.get_by_names([name for name in CHECKS.get_all_names() if name not in left_out])
+    names = set(CHECKS.get_all_names()) - NOT_MEANT
 
     @seed(SEED)
     @examples(
@@ -118,6 +131,8 @@ def test_every_answer_is_one_that_the_description_names(
     )
     @given(case=strategy)
     def every(case: Any) -> None:
+        left_out = set() if operation.is_spoilt(case) and not operation.takes_any_text else ANY_TEXT
+        checks = CHECKS.get_by_names(sorted(names - left_out))
         response = case.call(headers=asker.headers)
         case.validate_response(response, checks=checks)
 
