@@ -29,7 +29,7 @@ from sync_api.admin.local import CaptureSchemaAdmin, LocalDeviceAdmin
 from sync_api.admin.outgoing import OutgoingBatchAdmin, OutgoingTransactionAdmin
 from sync_api.admin.parked import ParkedRecordAdmin, ParkedUnitAdmin
 from sync_api.admin.recipients import RecipientAdmin
-from sync_api.admin.trust import StatementAdmin, TrustedServerAdmin, VisitAdmin
+from sync_api.admin.trust import StatementAdmin, TrustedServerAdmin, UsedNonceAdmin, VisitAdmin
 from sync_api.admin.uploads import UploadAdmin, UploadedOffsetAdmin, UploadStepAdmin
 
 __all__ = [
@@ -69,5 +69,6 @@ __all__ = [
     "UploadAdmin",
     "UploadStepAdmin",
     "UploadedOffsetAdmin",
+    "UsedNonceAdmin",
     "VisitAdmin",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from audit.admin import ReadOnlyAdmin
-from sync_api.models import Statement, TrustedServer, Visit
+from sync_api.models import Statement, TrustedServer, UsedNonce, Visit
 
 
 @admin.register(TrustedServer)
@@ -28,3 +28,10 @@ class VisitAdmin(ReadOnlyAdmin):
     list_filter = ("role",)
     search_fields = ("device",)
     fields = ("device", "role", "public_key", "certificate", "began_at", "ends_at")
+
+
+@admin.register(UsedNonce)
+class UsedNonceAdmin(ReadOnlyAdmin):
+    list_display = ("digest", "public_key", "ends_at")
+    list_filter = ("ends_at",)
+    search_fields = ("digest", "public_key")

@@ -41,7 +41,7 @@ ANY_TEXT = {"negative_data_rejection"}
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
-@pytest.mark.parametrize("count", [pytest.param(6, id="6"), pytest.param(30, id="30", marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [pytest.param(6, id="6"), pytest.param(200, id="200", marks=pytest.mark.long)])
 def test_every_answer_is_one_that_the_description_names(
     server: str, settings: Any, mode: GenerationMode, count: int
 ) -> None:

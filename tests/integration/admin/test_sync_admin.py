@@ -50,6 +50,7 @@ from sync_api.models import (
     Upload,
     UploadedOffset,
     UploadStep,
+    UsedNonce,
     Visit,
 )
 from syncserver.study.models import Site
@@ -105,6 +106,7 @@ def rows() -> Laptop:
         device="laptop-9", role="client", public_key="d" * 64, certificate={"device": "laptop-9"}, token_hash="a" * 64,
         ends_at="2030-01-01T00:00Z",
     )  # fmt: skip
+    UsedNonce.objects.create(digest="ab" * 32, public_key="d" * 64, ends_at="2030-01-01T00:00Z")
     Content.objects.create(sha256="ab" * 32, size=5)
     ContentUse.objects.create(sha256="ab" * 32, user="tests", key="1")
     FileFact.objects.create(

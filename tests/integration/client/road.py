@@ -34,7 +34,10 @@ class Road(httpx.BaseTransport):
             request.url.raw_path.decode(),
             request.read(),
             content_type=request.headers.get("content-type", ""),
-            headers={name: request.headers.get(name, "") for name in HANDED_ON},
+            headers={
+                "Host": request.url.netloc.decode(),
+                **{name: request.headers.get(name, "") for name in HANDED_ON},
+            },
         )
         if threading.current_thread() is not threading.main_thread():
             connections.close_all()  # of this thread alone: nobody else will

@@ -17,7 +17,9 @@ from schemathesis.checks import CHECKS, load_all_checks
 from sync_api.models import IncomingBatch, IncomingTransaction
 from sync_api.rest import urls
 from syncserver.wsgi import application
+from tests.integration.access.test_schemathesis import OPERATIONS as OF_DEVICES
 from tests.integration.field import Enrolled, enrolled
+from tests.integration.uploads.test_schemathesis import OPERATIONS as OF_UPLOADS
 
 pytestmark = [
     pytest.mark.django_db(databases=["server"], transaction=True),
@@ -75,7 +77,10 @@ def described() -> list[Operation]:
     ]
 
 
-OPERATIONS = described()
+OF_PEOPLE = {*OF_DEVICES, *OF_UPLOADS}
+"""What is asked by users instead of devices: thrown at in tests of their own."""
+
+OPERATIONS = [one for one in described() if (one.method, one.path) not in OF_PEOPLE]
 SEED = 20_261_121
 NOT_MEANT = {"positive_data_acceptance", "ignored_auth"}
 """A random code or batch fits the description and is refused all the same: that is their point. Each request here
@@ -142,8 +147,13 @@ def test_every_answer_is_one_that_the_description_names(
 
 
 def test_the_description_names_every_address_of_the_interface() -> None:
-    """So the operations above are all that there are: only the description itself and its page stand beside them."""
-    named = [pattern for pattern in urls.urlpatterns if pattern.name not in ("schema", "schema-page", "nothing")]
+    """So the operations thrown at are all that there are: beside them stand the description itself with its page, tus,
+    which describes itself, and two addresses that may end in a slash."""
+    beside = ("schema", "schema-page", "nothing", "file_uploads", "file_upload", None)
+    named = [pattern for pattern in urls.urlpatterns if pattern.name not in beside]
     routes = {re.sub(r"<\w+:", "<", f"/api/v1/{pattern.pattern}") for pattern in named}
-    paths = {re.sub(r"\{(\w+)\}", r"<\1>", operation.path) for operation in OPERATIONS}
+    paths = {
+        re.sub(r"\{(\w+)\}", r"<\1>", path) for path in {one.path for one in OPERATIONS} | {p for _, p in OF_PEOPLE}
+    }
     assert paths == routes
+    assert {(one.method, one.path) for one in described()} >= OF_PEOPLE

@@ -37,7 +37,7 @@ rows of any form fit a description that leaves their columns to the tables."""
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
-@pytest.mark.parametrize("count", [pytest.param(4, id="4"), pytest.param(40, id="40", marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [pytest.param(4, id="4"), pytest.param(200, id="200", marks=pytest.mark.long)])
 def test_every_answer_is_one_that_the_description_names(settings: Any, mode: GenerationMode, count: int) -> None:
     settings.SYNC_SERVER_DATABASE = "server"
     settings.ALLOWED_HOSTS = ["*"]
