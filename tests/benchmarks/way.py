@@ -58,7 +58,7 @@ def measure(server: str, rows: int) -> Iterator[Figure]:
             null.stop()
         assert web.process.poll() is None
     yield from figures(databases.vendor(server), rows, pushes, consumes, floors, followed)
-    yield Figure("way", "consume: indexed / not indexed", databases.vendor(server), rows, ratio(consumes, indexed), "x")
+    yield Figure("way", "consume: indexed / not indexed", databases.vendor(server), rows, ratio(indexed, consumes), "x")
 
 
 @contextmanager
