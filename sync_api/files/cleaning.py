@@ -19,10 +19,11 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from sync_api.conf import alias_settings, limit
+from sync_api.exceptions import FileUploadLocked
 from sync_api.failpoints import failpoint
 from sync_api.files.fields import file_fields, in_parts
 from sync_api.files.places import Folder, parts_folder, place_of
-from sync_api.files.uploads import end
+from sync_api.files.uploads import done, end, writing
 from sync_api.models import (
     CarriedBatch,
     Content,
@@ -127,9 +128,18 @@ def end_expired(alias: str, *, dry_run: bool) -> int:
     ended = list(expired)
     for upload in ended:
         end(alias, upload, "expired")
+    end_held(alias)
     old = now - timedelta(hours=float(limit("SYNC_UPLOAD_HOURS")))
     FileUpload.objects.using(alias).exclude(state=FileUpload.State.OPEN).filter(expires_at__lte=old).delete()
     return len(ended)
+
+
+def end_held(alias: str) -> None:
+    """End the uploads whose content is here by now: another brought it, or a kill came between it and its upload."""
+    here = Content.objects.using(alias).filter(pk=OuterRef("sha256")).exclude(held_at=None)
+    for upload in FileUpload.objects.using(alias).filter(Exists(here), state=FileUpload.State.OPEN):
+        with suppress(FileUploadLocked), writing(alias, upload):
+            done(alias, upload)
 
 
 def release_names(alias: str, before: datetime, *, dry_run: bool) -> int:

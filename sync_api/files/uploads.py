@@ -302,6 +302,11 @@ def finish(alias: str, upload: FileUpload) -> None:
     except ContentMismatch as error:
         end(alias, upload, error.code)
         raise
+    done(alias, upload)
+
+
+def done(alias: str, upload: FileUpload) -> None:
+    """The content is here: what the upload left on the disk goes. Call while holding the upload's lock."""
     FileUpload.objects.using(alias).filter(pk=upload.pk).update(state=State.DONE)
     upload.state = State.DONE
     remove_files(alias, upload)
