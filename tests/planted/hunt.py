@@ -55,7 +55,6 @@ def doc(name: str) -> str:
 HEAD = f"""# Planted bugs
 
 Does the simulator see what it is made to see? Each of these bugs was put into the product by a patch in
-`tests/planted/bugs.py`; the simulator ({RUNS} runs of {STEPS} steps at most) found it with the seed named here, in the
-run that stands below, of which the first {LINES_MAX} steps are shown. This page is written by
-`python -m tests.planted --write`; the long tests look for each bug again with its seed
-(`tests/simulation/test_planted.py`)."""
+`tests/planted/bugs.py`, and the simulator ({RUNS} runs of {STEPS} steps at most) finds it with the seed named here: the long tests look
+for each again (`tests/simulation/test_planted.py`). Below stands the run in which it was first found, its first {LINES_MAX} steps, as the
+simulator was then. `python -m tests.planted [NAME ...]` hunts, with `--write` it makes this page."""
