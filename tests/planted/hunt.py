@@ -55,6 +55,7 @@ def doc(name: str) -> str:
 HEAD = f"""# Planted bugs
 
 Does the simulator see what it is made to see? Each of these bugs was put into the product by a patch in
-`tests/planted/bugs.py`, and the simulator ({RUNS} runs of {STEPS} steps at most) finds it with the seed named here: the long tests look
-for each again (`tests/simulation/test_planted.py`). Below stands the run in which it was first found, its first {LINES_MAX} steps, as the
-simulator was then. `python -m tests.planted [NAME ...]` hunts, with `--write` it makes this page."""
+`tests/planted/bugs.py`, and the simulator ({RUNS} runs of {STEPS} steps at most) finds it with the seed named here:
+the long tests look for each again (`tests/simulation/test_planted.py`). Below stands the run in which it was first
+found, its first {LINES_MAX} steps, as the simulator was then. `python -m tests.planted [NAME ...]` hunts, with
+`--write` it makes this page."""
