@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,8 @@ class Command(BaseCommand):
 
     def handle(self, *, label: str, as_of: str, output: Path | None, **options: Any) -> str | None:
         try:
+            if label.count(".") != 1:
+                raise CommandError(f"{label!r} is no model's label. Write it as app_label.model, as in study.visit.")
             model: type[Model] = apps.get_model(label)
             moment = timezone.now() if as_of == "now" else parse_datetime(as_of)
             if moment is None:
@@ -46,6 +50,8 @@ class Command(BaseCommand):
                 return f"Wrote {output}."
             for line in lines:
                 self.stdout.write(line, ending="")
+        except BrokenPipeError:  # whoever read the lines has enough of them, as `head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (AuditError, LookupError, OSError, ValueError) as error:
             raise CommandError(str(error)) from error
         return None

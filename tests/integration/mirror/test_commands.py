@@ -147,3 +147,9 @@ def test_the_data_dictionary_reads_as_a_page_and_as_a_table(form):
     if form == "csv":
         rows = list(csv.DictReader(io.StringIO(out.getvalue())))
         assert {row["model"] for row in rows} >= {"mirrored.visit", "mirrored.letter"}
+
+
+@pytest.mark.parametrize("label", ["letter", "mirrored.letter.more", "mirrored.nobody"])
+def test_a_label_that_is_no_models_is_told_in_words(label: str) -> None:
+    with pytest.raises(CommandError, match=r"app_label\.model|nobody"):
+        call_command("snapshot", label, "--as-of", "now")
