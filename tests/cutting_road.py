@@ -13,7 +13,7 @@ from tests.faulty_road import close
 
 CHUNK = 16 * 1024
 BUFFER = 64 * 1024
-ARRIVING_SECONDS = 0.05
+ARRIVING_SECONDS = 0.2
 """A road that breaks takes nothing back that has arrived: the server reads it from its system's buffers."""
 
 
@@ -53,6 +53,7 @@ class CuttingRoad:
         with self.lock:
             self.carried += size
             while self.events and self.carried >= self.events[0][0]:
+                time.sleep(ARRIVING_SECONDS)
                 self.events.pop(0)[1]()
             if self.cuts and self.carried >= self.cuts[0]:
                 self.cuts.pop(0)

@@ -18,7 +18,7 @@ from tests.acceptance.photos import contents, left_parts, photo_states, take_pho
 from tests.cutting_road import cutting_road
 from tests.processes import Installation, Web, enrol, installation, start_web
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.alone  # what a cut costs is measured
 MIB = 1024 * 1024
 IN_FLIGHT = 128 * 1024
 """What a cut or a kill may cost: bytes that lie in the system's buffers then. In a small file that is more than 1 %."""
