@@ -66,7 +66,7 @@ def wait_for(target: Installation, wanted: list[Any], followers: list[subprocess
     assert read(target) == wanted
 
 
-@pytest.mark.long
+@pytest.mark.alone  # two exporters, two servers: each waits for the others
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
 def test_a_replica_follows_by_schedule(tmp_path: Path, vendor: str) -> None:
     extra = {"SYNC_EXPORT_TARGETS": "127.0.0.1:*", "SYNC_EXPORT_MARK_SECONDS": "0.2"}
