@@ -65,7 +65,10 @@ class TablePlan:
             captured_at = max(captured_at, head[1])
         else:
             existing = self.existing.get(key)
-            if existing is not None and not existing.is_carried:
+            if existing is not None and existing.is_carried:
+                if captured_at <= existing.captured_until:
+                    return KEY_IN_USE  # made when the preserved record was there: that one, told again
+            elif existing is not None:
                 if existing.pk is not None:
                     return KEY_IN_USE
                 captured_at = max(captured_at, existing.captured_until)

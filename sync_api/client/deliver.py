@@ -78,7 +78,7 @@ class Deliverer:
     def settle(self, batch: OutgoingBatch, body: dict[str, Any]) -> None:
         """Keep the receipt in the server's answer; where the server lacks earlier batches, send those first."""
         expected = body.get("expected")
-        if body.get("state") == "early" and isinstance(expected, int):
+        if asks_for_earlier(body) and isinstance(expected, int):
             if not 1 <= expected < batch.number:
                 raise NotTheServer(url=self.server.url, status=202)
             if expected == 1 and self.device.began.get("kind") == "continues":
@@ -92,7 +92,7 @@ class Deliverer:
         for number in range(expected, batch.number + 1):
             earlier = self._batch(batch.epoch, number)
             body = self.post(earlier)
-            if body.get("state") == "early":
+            if asks_for_earlier(body):
                 raise NotTheServer(url=self.server.url, status=202)
             self._keep(earlier, body)
 
@@ -218,6 +218,11 @@ class Deliverer:
     def _unreceipted(self, epoch: str) -> Iterator[int]:
         pending = unsettled(self._batches(epoch)).order_by("number")
         yield from list(pending.values_list("number", flat=True))
+
+
+def asks_for_earlier(body: dict[str, Any]) -> bool:
+    """Whether the answer says that the batch waits for earlier ones."""
+    return body.get("state") == "early"
 
 
 def device_seals() -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from sync_api.client.deliver import Deliverer
+from sync_api.client.deliver import Deliverer, asks_for_earlier
 from sync_api.client.elsewhere import push_elsewhere
 from sync_api.client.files import Budget, send_files
 from sync_api.client.http import Server
@@ -200,14 +200,18 @@ def send_all(alias: str, deliverer: Deliverer, run: PushRun) -> None:
 
 def seal_and_send(alias: str, deliverer: Deliverer, run: PushRun) -> None:
     """Seal the next batch and keep the last receipt while the server takes a batch; the order of sending is that of
-    sealing, and no batch leaves before the one ahead of it was answered.
+    sealing, and no batch leaves before the one ahead of it was answered. Where the answer asks for earlier batches
+    (the server was restored from a backup), these are sent before the next one leaves.
 
-    The thread only waits for the network: it touches no database.
+    The thread only waits for the network: it touches no database, and one request is under way at a time.
     """
     with ThreadPoolExecutor(max_workers=1) as network:
         on_its_way: tuple[OutgoingBatch, Future[dict[str, Any]]] | None = None
         while (batch := seal_or_note(alias, deliverer.device, run)) is not None:
             answered = None if on_its_way is None else (on_its_way[0], on_its_way[1].result())
+            if answered is not None and asks_for_earlier(answered[1]):
+                deliverer.settle(*answered)
+                answered = None
             on_its_way = batch, network.submit(deliverer.post, batch)
             if answered is not None:
                 deliverer.settle(*answered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -12,10 +13,15 @@ from sync_api.models import IncomingBatch, IncomingEpoch, IncomingEra, ParkedUni
 
 
 class Place(NamedTuple):
-    """The era that a batch's units belong to, and the preserved eras that their records may come from, latest first."""
+    """The era that a batch's units belong to, and the preserved eras that their records may come from, latest first.
+
+    `overlaps`: its device goes on from an older state than is here (restored from a backup), and may tell again what
+    it told before.
+    """
 
     era: str
     earlier: tuple[str, ...]
+    overlaps: bool = False
 
 
 def ordinal_of(batch: IncomingBatch) -> int:
@@ -27,6 +33,7 @@ def place_of(alias: str, batch: IncomingBatch) -> Place:
     """Units that are released late land in their own era, whatever ended since."""
     epochs = continued_epochs(alias, batch.epoch)
     rows = IncomingEra.objects.using(alias).filter(epoch__in=epochs).order_by("-epoch__ordinal", "-ordinal")
+    overlaps = any(is_overlapping(after, before) for after, before in pairwise(epochs))
     own = ordinal_of(batch)
     era, earlier = batch.epoch.era, []
     for epoch_id, ordinal, text, preserved in rows.values_list("epoch_id", "ordinal", "era", "preserved"):
@@ -36,20 +43,36 @@ def place_of(alias: str, batch: IncomingBatch) -> Place:
         elif is_own_epoch and ordinal > own:
             continue
         earlier += [text, *(told["era"] for told in reversed(preserved or []) if told["era"])]
-    return Place(era, tuple(text for text in dict.fromkeys(earlier) if text not in (NOW, era)))
+    return Place(era, tuple(text for text in dict.fromkeys(earlier) if text not in (NOW, era)), overlaps)
 
 
-def continued_epochs(alias: str, epoch: IncomingEpoch) -> list[int]:
-    """The epoch, and those that it continues: a device's records go on from one to the next. One that never came here,
-    as it was refused, is passed over."""
-    earlier = IncomingEpoch.objects.using(alias).filter(device=epoch.device_id, ordinal__lt=epoch.ordinal)
-    known = {one.epoch: one for one in earlier.order_by("ordinal")} if epoch.began.get("kind") == "continues" else {}
-    chain = [epoch]
-    while known and chain[-1].began.get("kind") == "continues":
-        before = known.pop(chain[-1].began["epoch"], None) or known.pop(list(known)[-1])
-        chain.append(before)
-        known = {name: one for name, one in known.items() if one.ordinal < before.ordinal}
-    return [one.pk for one in chain]
+def continued_epochs(alias: str, epoch: IncomingEpoch) -> list[IncomingEpoch]:
+    """The epoch, and those before it from where its records began, the latest first.
+
+    A device's records go on from one epoch to the next. An epoch that never came here, as it was refused, is passed
+    over; one that the device itself no longer knows of, as it was restored from an older copy, counts: its records
+    are here.
+    """
+    if epoch.began.get("kind") != "continues":
+        return [epoch]
+    earlier = list(
+        IncomingEpoch.objects.using(alias)
+        .filter(device=epoch.device_id, ordinal__lt=epoch.ordinal)
+        .order_by("-ordinal")
+    )
+    known = {one.epoch: place for place, one in enumerate(earlier)}
+    place = -1
+    first = epoch
+    while place + 1 < len(earlier) and first.began.get("kind") == "continues":
+        place = max(known.get(first.began["epoch"], place + 1), place + 1)
+        first = earlier[place]
+    return [epoch, *earlier[: place + 1]]
+
+
+def is_overlapping(after: IncomingEpoch, before: IncomingEpoch) -> bool:
+    """Whether the device went on from less than what is here of the epoch before."""
+    began = after.began
+    return began.get("kind") == "continues" and (began["epoch"], began["number"]) != (before.epoch, before.head_number)
 
 
 def units_of_eras(

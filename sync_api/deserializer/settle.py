@@ -39,6 +39,8 @@ class Work:
     committed_by: str
     earlier: tuple[str, ...] = ()
     """Preserved eras that the era's records may come from: see `audit.engine.carry_over`."""
+    overlaps: bool = False
+    """Whether the device may tell again what it told before: see `eras.Place`."""
     accepted: frozenset[int] = frozenset()
     """Units whose baselines an operator took as they are."""
 
@@ -47,7 +49,7 @@ def work_of(alias: str, device: Device, batch: IncomingBatch, *, committed_by: s
     """The batch's work, in the era that its device gave it."""
     place = place_of(alias, batch)
     reference = f"{batch.epoch.epoch}/{batch.number}"
-    return Work(alias, device, place.era, batch.header, reference, committed_by, place.earlier)
+    return Work(alias, device, place.era, batch.header, reference, committed_by, place.earlier, place.overlaps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,8 @@ class Settlement:
         work = self.work
         current = load_current(work.alias, work.device.pk, keys, compared, era=work.era)
         if work.earlier:
-            carry_over(work.alias, work.device.pk, current, changed, compared, eras=work.earlier)
+            told = keys if work.overlaps else changed
+            carry_over(work.alias, work.device.pk, current, told, compared, eras=work.earlier)
         return current
 
     def write(self, made: Plan) -> list[TableChanges]:

@@ -38,13 +38,17 @@ class Network:
         return f"http://{computer.name}.invalid"
 
     def deliver_delayed(self) -> list[int]:
-        """What was held back arrives now, last one first; the statuses of the answers, which nobody hears."""
+        """What was held back arrives now, last one first; the statuses of the answers, which nobody hears. What was
+        for a computer that is lost meanwhile arrives nowhere."""
         waiting, self.delayed = self.delayed[::-1], []
-        return [self.ask(request).status_code for _, request in waiting]
+        return [self.ask(request).status_code for _, request in waiting if self.host_of(request) is not None]
+
+    def host_of(self, request: httpx.Request) -> Computer | None:
+        return self.hosts.get(request.url.host.removesuffix(".invalid"))
 
     def ask(self, request: httpx.Request, content: bytes | None = None) -> httpx.Response:
         """Hand a request to the computer addressed. A process killed there breaks the connection."""
-        computer = self.hosts.get(request.url.host.removesuffix(".invalid"))
+        computer = self.host_of(request)
         if computer is None:
             raise httpx.ConnectError("no such host")
         try:

@@ -129,6 +129,8 @@ class Stage:
         return [computer for computer in self.computers.values() if computer.role == "relay"]
 
     def enrol(self, computer: Computer, *, new_key: bool = False) -> None:
+        """Before a laptop is enrolled, the operator sees to it that the server has room."""
+        self.server.close()
         with self.server.at_work():
             code = add_device(self.server.alias, computer.device, role=computer.role, by="simulation").code
         url = self.network.url(self.server)

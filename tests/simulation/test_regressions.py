@@ -56,3 +56,29 @@ def test_a_laptop_whose_whole_epoch_was_refused_goes_on(world: World) -> None:
     world.pull("relay-1", "laptop-1")
     world.heal()
     world.check()
+
+
+def test_what_a_restored_laptop_tells_again_is_no_second_record(world: World) -> None:
+    """Seed 2027: its inserts had been preserved by force, and came again as records of the next era: there twice."""
+    world.write("laptop-1", MORNING)
+    world.back_up("laptop-1")
+    world.push("laptop-1")
+    world.enrol_again("laptop-1", new_key=True)
+    world.force_finalize("laptop-1")
+    world.restore("laptop-1")
+    world.heal()
+    world.check(301)
+
+
+def test_a_laptop_restored_to_before_an_epoch_goes_on_from_what_that_epoch_left(world: World) -> None:
+    """Seed 2027: its baseline found nothing in the eras of the epoch that it knew, and became a second record."""
+    world.write("laptop-1", MORNING)
+    world.push("laptop-1")
+    world.back_up("laptop-1")
+    world.enrol_again("laptop-1")
+    world.force_finalize("laptop-1")
+    world.push("laptop-1")
+    world.force_finalize("laptop-1")
+    world.restore("laptop-1")
+    world.heal()
+    world.check(301)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from sync_api import exceptions as errors
@@ -188,6 +190,36 @@ def test_a_server_restored_from_a_backup_gets_everything_again(laptop: str, name
     push(laptop, transport=Road())
     assert arrived() == [row.tx_pk for row in (*rows, *more)]
     assert verify_chain(SERVER).problems == []
+
+
+class OneAtATime(Road):
+    """Counts the requests that begin while another is under way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way = 0
+        self.beside = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.beside += self.under_way
+        self.under_way += 1
+        try:
+            time.sleep(0.05)  # so long that the other thread would have got here
+            return super().handle_request(request)
+        finally:
+            self.under_way -= 1
+
+
+def test_what_a_restored_server_lacks_goes_before_the_next_batch_leaves(laptop: str, name: str) -> None:
+    rows = captured(laptop, name, [1] * 12)
+    push(laptop, transport=Road())
+    lose_batches_after(1)
+    more = captured(laptop, name, [1] * 12, first_unit=100)
+    road = OneAtATime()
+    push(laptop, transport=road)
+    assert arrived() == [row.tx_pk for row in (*rows, *more)]
+    assert road.beside == 0
+    assert not IncomingBatch.objects.using(SERVER).filter(state=IncomingBatch.State.FORK).exists()
 
 
 def test_a_server_that_lost_whole_epochs_gets_them_again(laptop: str, name: str) -> None:
