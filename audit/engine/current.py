@@ -87,8 +87,9 @@ def carry_over(
 
     A device that is not emptied at an era's end goes on changing what was preserved. A change of such a record ends
     the preserved version and begins one in the present era, so that no record is there twice; an insert of its key
-    is another record, unless it was made no later than the preserved version (name such keys only where that may be:
-    a device that was restored tells again what it told before). One statement per era and table with such keys. Call after `load_current`, in its transaction.
+    is another record, unless it was made no later than the preserved version (name such keys only where that may
+    be: a device that was restored tells again what it told before). One statement per era and table with such keys.
+    Call after `load_current`, in its transaction.
     """
     store = store_for(alias)
     for table, keys in keys_by_table.items():
