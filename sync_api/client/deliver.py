@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sync_api.client.push_report import PushReport
 
 RECIPIENTS_HEADER = "X-Sync-Recipients"
+RECEIPT_HEADER = "X-Sync-Receipt"
 BATCH_TYPE = "application/vnd.syncserver.batch"
 APPLIED = "applied"
 
@@ -148,7 +150,7 @@ class Deliverer:
     def post(self, batch: OutgoingBatch) -> dict[str, Any]:
         """Send the stored bytes and return the answer, which must be about them. Touches no database."""
         failpoint("push.before_send")
-        body = self.server.post("batches", bytes(batch.content), BATCH_TYPE).body
+        body = self.server.post("batches", bytes(batch.content), BATCH_TYPE, proof_of(batch)).body
         failpoint("push.after_answer")
         if (body.get("epoch"), body.get("number"), body.get("hash")) != (batch.epoch, batch.number, batch.hash):
             raise NotTheServer(url=self.server.url, status=200)
@@ -223,6 +225,12 @@ class Deliverer:
 def asks_for_earlier(body: dict[str, Any]) -> bool:
     """Whether the answer says that the batch waits for earlier ones."""
     return body.get("state") == "early"
+
+
+def proof_of(batch: OutgoingBatch) -> dict[str, str]:
+    """The header that tells a server what it once said of the batch, which it may have lost since."""
+    receipt = batch.receipts.get(HELD)
+    return {} if receipt is None else {RECEIPT_HEADER: json.dumps(receipt, separators=(",", ":"))}
 
 
 def device_seals() -> bool:

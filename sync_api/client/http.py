@@ -10,7 +10,7 @@ import ipaddress
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -79,14 +79,22 @@ class Server:
     def get(self, path: str) -> Answer:
         return self.request("GET", path)
 
-    def post(self, path: str, content: bytes, content_type: str) -> Answer:
+    def post(self, path: str, content: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Send; the same request may reach the server several times, so it must be one that may."""
-        return self.request("POST", path, content=content, content_type=content_type)
+        return self.request("POST", path, content=content, content_type=content_type, headers=headers)
 
-    def request(self, method: str, path: str, *, content: bytes | None = None, content_type: str = JSON) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        content_type: str = JSON,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """The server's answer. Raises ServerRefused (its problem), NotTheServer or ServerUnreachable."""
         size_max = int(limit("SYNC_ANSWER_BYTES_MAX"))
-        return self._answer(*self._exchange(method, path, content, content_type, size_max))
+        return self._answer(*self._exchange(method, path, content, content_type, size_max, headers))
 
     def fetch(self, path: str, kind: str, *, size_max: int) -> bytes:
         """Bytes of the content type `kind`, at most `size_max`. Raises as `request` does."""
@@ -113,7 +121,13 @@ class Server:
         return response
 
     def _exchange(
-        self, method: str, path: str, content: bytes | None, content_type: str, size_max: int
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        content_type: str,
+        size_max: int,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[httpx.Response, bytes]:
         attempts = int(limit("SYNC_ATTEMPTS_MAX"))
         wait, what = 0.0, ""
@@ -122,7 +136,7 @@ class Server:
                 self.sleep(wait or backoff(attempt))
             wait = 0.0
             try:
-                response, body = self._once(method, path, content, content_type, size_max)
+                response, body = self._once(method, path, content, content_type, size_max, headers)
             except httpx.TransportError as error:
                 what = describe(error)
                 continue
@@ -132,10 +146,16 @@ class Server:
         raise ServerUnreachable(url=self.url, what=what, attempts=attempts)
 
     def _once(
-        self, method: str, path: str, content: bytes | None, content_type: str, size_max: int
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        content_type: str,
+        size_max: int,
+        more: Mapping[str, str] | None,
     ) -> tuple[httpx.Response, bytes]:
         self.requests += 1
-        headers = {} if content is None else {"Content-Type": content_type}
+        headers = {**(more or {}), **({} if content is None else {"Content-Type": content_type})}
         if self.heartbeat is not None and (beat := self.heartbeat()):
             headers[HEARTBEAT_HEADER] = beat
         chunks: list[bytes] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -54,9 +54,17 @@ class Visited(Server):
     def __enter__(self) -> Visited:
         return self
 
-    def request(self, method: str, path: str, *, content: bytes | None = None, content_type: str = JSON) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        content_type: str = JSON,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         ask = super().request
-        return self._with_pass(lambda: ask(method, path, content=content, content_type=content_type))
+        return self._with_pass(lambda: ask(method, path, content=content, content_type=content_type, headers=headers))
 
     def fetch(self, path: str, kind: str, *, size_max: int) -> bytes:
         ask = super().fetch

@@ -32,12 +32,20 @@ class Accepted:
     receipt: dict[str, Any] | None
 
 
-def accept(alias: str, content: bytes, handed_over_by: str, *, is_from_file: bool = False) -> Accepted:
+def accept(
+    alias: str,
+    content: bytes,
+    handed_over_by: str,
+    *,
+    is_from_file: bool = False,
+    receipt: dict[str, Any] | None = None,
+) -> Accepted:
     """Store a batch exactly once. Opens its own transaction, under a lock on the device's credentials.
 
     `handed_over_by` is the name of the device that brings it: itself, or a relay; `is_from_file` where it only made
-    the bundle. What others bring of an epoch that has ended is held and set aside (`is_late`). Refusals are
-    SyncErrors with a stable code, and store nothing; only a fork (BatchFork) is kept beside the chain, with an alarm.
+    the bundle; `receipt` is what it says that this server once answered: see `place`. What others bring of an epoch
+    that has ended is held and set aside (`is_late`). Refusals are SyncErrors with a stable code, and store nothing;
+    only a fork (BatchFork) is kept beside the chain, with an alarm.
     """
     with collector_paused():
         envelope = decode(content)
@@ -48,7 +56,8 @@ def accept(alias: str, content: bytes, handed_over_by: str, *, is_from_file: boo
             credential = locked_credential(alias, header)
             content, envelope = without_ordered(alias, content, envelope)
             is_direct = handed_over_by == header.device and not is_from_file
-            placed = place(alias, Delivery(content, envelope, header, credential, handed_over_by, is_direct))
+            delivery = Delivery(content, envelope, header, credential, handed_over_by, is_direct, receipt)
+            placed = place(alias, delivery)
             failpoint("accept.before_commit")
         failpoint("accept.after_commit")
     if placed.refusal is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from audit.models import Device
 from sync_api.enrolment.adoption import adopt, may_be_adopted
@@ -23,6 +24,8 @@ class Delivery:
     handed_over_by: str
     is_direct: bool
     """Whether the device itself brings it."""
+    receipt: dict[str, Any] | None = None
+    """This server's word about the batch, as the bringer has it: not verified yet."""
 
     @property
     def device(self) -> Device:

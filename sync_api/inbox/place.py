@@ -15,6 +15,7 @@ from typing import Any
 from audit.fields import EPOCH, to_microseconds
 from audit.models import Device
 from sync_api import conf
+from sync_api.enrolment.registration import server_identity
 from sync_api.exceptions import (
     BatchFork,
     DeviceRevoked,
@@ -29,6 +30,7 @@ from sync_api.inbox.early import keep_early, waiting
 from sync_api.inbox.heads import raise_alarm, receipt_for
 from sync_api.inbox.stored import hold, new_batch
 from sync_api.models import IncomingBatch, IncomingEpoch
+from sync_api.wire.certificates import RECEIPT, is_signed_by
 from sync_api.wire.format import decode
 from sync_api.wire.header import Header, read_header
 
@@ -53,7 +55,7 @@ def place(alias: str, delivery: Delivery) -> Placed:
     if epoch is not None and (again := _seen_before(alias, delivery, epoch)) is not None:
         return again
     _check_kind(alias, delivery)
-    _check_cut_off(delivery, epochs)
+    _check_cut_off(alias, delivery, epochs)
     if epoch is None:
         epoch = _begin_epoch(alias, delivery, epochs)
     is_late = _check_epoch(delivery, epoch, epochs)
@@ -91,8 +93,9 @@ def _seen_before(alias: str, delivery: Delivery, epoch: IncomingEpoch) -> Placed
     return Placed("duplicate", epoch.head_number + 1, receipt_for(alias, delivery.device.name, epoch.epoch, batch))
 
 
-def _check_cut_off(delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> None:
-    """A revoked key's batches up to the cut-off stay good, by whatever road they come."""
+def _check_cut_off(alias: str, delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> None:
+    """A revoked key's batches up to the cut-off stay good, by whatever road they come; and those that this server
+    itself said it holds, before it was restored from a backup and revoked the key afterwards."""
     if delivery.credential.revoked_at is None:
         return
     cut_off = delivery.credential.revoked_after or {}
@@ -103,7 +106,18 @@ def _check_cut_off(delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> None
     last, own = epochs.get(cut_off.get("epoch", "")), epochs.get(delivery.header.epoch)
     if last is not None and own is not None and own.ordinal < last.ordinal:
         return
+    if _was_acknowledged(alias, delivery):
+        return
     raise DeviceRevoked(device=delivery.device.name)
+
+
+def _was_acknowledged(alias: str, delivery: Delivery) -> bool:
+    """Whether the bringer has this server's own signed receipt for exactly this batch."""
+    receipt, header = delivery.receipt, delivery.header
+    if receipt is None or not is_signed_by(RECEIPT, receipt, server_identity(alias)["public_key"]):
+        return False
+    said = tuple(receipt.get(name) for name in ("kind", "device", "epoch", "number", "hash"))
+    return said == ("held", header.device, header.epoch, header.number, delivery.hash)
 
 
 def _begin_epoch(alias: str, delivery: Delivery, epochs: dict[str, IncomingEpoch]) -> IncomingEpoch:

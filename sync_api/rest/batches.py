@@ -11,21 +11,24 @@ from sync_api.relay import carry
 from sync_api.trust.handing_on import answer_statements
 
 
-def take_batch(alias: str, content: bytes, *, handed_over_by: str, role: str) -> dict[str, Any]:
+def take_batch(
+    alias: str, content: bytes, *, handed_over_by: str, role: str, receipt: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Store the batch by this installation's own role, and return the answer's body. Opens its own transaction.
 
-    `role` is that of the installation that brings it. Raises NotARelay where no batches are taken.
+    `role` is that of the installation that brings it, `receipt` what it says that this server once answered. Raises
+    NotARelay where no batches are taken.
     """
     own = conf.alias_settings(alias)
     if own.role == "server":
-        return held(alias, content, handed_over_by)
+        return held(alias, content, handed_over_by, receipt)
     if own.role == "relay":
         return carried(alias, content, handed_over_by, role)
     raise NotARelay(device=own.device, role=own.role)
 
 
-def held(alias: str, content: bytes, handed_over_by: str) -> dict[str, Any]:
-    accepted = accept(alias, content, handed_over_by=handed_over_by)
+def held(alias: str, content: bytes, handed_over_by: str, receipt: dict[str, Any] | None) -> dict[str, Any]:
+    accepted = accept(alias, content, handed_over_by=handed_over_by, receipt=receipt)
     return {
         "state": accepted.state,
         "device": accepted.device,

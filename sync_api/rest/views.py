@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, ClassVar
 
+import orjson
 from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.openapi import AutoSchema
@@ -53,6 +54,16 @@ KNOWN_RECIPIENTS = OpenApiParameter(
     description="Of a device that seals payloads: the digest of the list of recipients that it knows; where it is "
     "another one now, the answer has `recipients`.",
 )
+
+
+EARLIER_RECEIPT = OpenApiParameter(
+    "X-Sync-Receipt",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="With a batch that is sent again: the receipt, as JSON, that this server once gave for it. It takes "
+    "its own word where it has lost the batch since and its device's key was revoked.",
+)
+RECEIPT_CHARACTERS_MAX = 4_000
 
 
 def problem_answers(*statuses: int) -> dict[Any, Any]:
@@ -140,7 +151,7 @@ class Batches(SyncView):
 
     @extend_schema(
         operation_id="send_batch",
-        parameters=[KNOWN_RECIPIENTS],
+        parameters=[KNOWN_RECIPIENTS, EARLIER_RECEIPT],
         request={BATCH_MEDIA_TYPE: bytes},
         responses={
             200: OpenApiResponse(AcceptedSerializer, description="Held before: the same receipt again."),
@@ -159,7 +170,8 @@ class Batches(SyncView):
             raise MalformedEnvelope(what="the body is empty")
         bringer: Any = request.user
         alias = conf.server_alias()
-        body = take_batch(alias, request.data, handed_over_by=bringer.name, role=bringer.role)
+        receipt = told_receipt(request)
+        body = take_batch(alias, request.data, handed_over_by=bringer.name, role=bringer.role, receipt=receipt)
         body |= newer_recipients(alias, request)
         seen(bringer)
         failpoint("accept.before_answer")
@@ -244,6 +256,17 @@ def newer_recipients(alias: str, request: Request) -> dict[str, Any]:
     except RecipientKeyFileBroken:  # told where the list itself is asked for; what was sent is taken all the same
         newer = None
     return {} if newer is None else {"recipients": newer}
+
+
+def told_receipt(request: Request) -> dict[str, Any] | None:
+    """This server's earlier word about a batch, as its bringer tells it. What is none proves nothing, and is no
+    error."""
+    try:
+        told = orjson.loads(request.headers.get("X-Sync-Receipt", "null")[:RECEIPT_CHARACTERS_MAX])
+    except orjson.JSONDecodeError:
+        return None
+    is_flat = isinstance(told, dict) and all(isinstance(value, str | int) for value in told.values())
+    return told if is_flat else None
 
 
 def registered(request: Request) -> Device:

@@ -82,3 +82,14 @@ def test_a_laptop_restored_to_before_an_epoch_goes_on_from_what_that_epoch_left(
     world.restore("laptop-1")
     world.heal()
     world.check(301)
+
+
+def test_a_restored_server_takes_what_it_had_acknowledged_of_a_laptop_that_was_revoked_since(world: World) -> None:
+    """Seed 2033: the batch had the server's receipt, and was refused for ever, as its key was revoked meanwhile."""
+    world.back_up("central")
+    world.write("laptop-1", MORNING)
+    world.push("laptop-1")
+    world.restore("central")
+    world.revoke("laptop-1")
+    world.heal()
+    world.check(962)

@@ -9,7 +9,7 @@ import httpx
 from django.db import connections
 from django.test import Client
 
-HANDED_ON = ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients", "Idempotency-Key")
+HANDED_ON = ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients", "X-Sync-Receipt", "Idempotency-Key")
 
 
 class Road(httpx.BaseTransport):

@@ -50,7 +50,7 @@ class Town(httpx.BaseTransport):
                     "Host": host,
                     **{
                         name: request.headers.get(name, "")
-                        for name in ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients")
+                        for name in ("Authorization", "X-Sync-Heartbeat", "X-Sync-Recipients", "X-Sync-Receipt")
                     },
                 },
             )
