@@ -17,6 +17,7 @@ from sync_api.inbox import accept
 from sync_api.models import Alarm, IncomingBatch, IncomingEpoch, IncomingTransaction
 from sync_api.wire.certificates import RECEIPT, is_signed_by
 from sync_api.wire.keys import device_keys
+from sync_api.wire.statements import sign_statement
 from tests.integration.field import START, Chain, Enrolled, enrolled, raw_lines
 
 pytestmark = [
@@ -188,6 +189,27 @@ def test_a_device_revoked_before_anything_arrived_is_refused(server: str, chain:
         accept(server, chain.batch(), NAME)
     assert stored(server) == (0, 0)
     assert not IncomingEpoch.objects.using(server).exists()
+
+
+def test_a_restored_server_takes_its_own_word_for_a_batch_whose_key_was_revoked_since(
+    server: str, chain: Chain
+) -> None:
+    first, second = chain.batch(), chain.batch()
+    receipt = accept(server, first, NAME).receipt
+    assert receipt is not None
+    IncomingTransaction.objects.using(server).all().delete()  # the backup is older than the batch
+    IncomingBatch.objects.using(server).all().delete()
+    IncomingEpoch.objects.using(server).all().delete()
+    revoke_device(server, NAME, reason="stolen")
+    forged = sign_statement({**receipt, "number": 2}, device_keys(NAME))
+    for proof in (None, {}, {**receipt, "number": 2}, forged, {"signature": "zz"}, {**receipt, "kind": "applied"}):
+        with pytest.raises(errors.DeviceRevoked):
+            accept(server, first, NAME, receipt=proof)
+    with pytest.raises(errors.DeviceRevoked):
+        accept(server, second, NAME, receipt=receipt)
+    assert stored(server) == (0, 0)
+    assert accept(server, first, NAME, receipt=receipt).receipt is not None
+    assert states(server) == [(1, "held")]
 
 
 def test_a_new_epoch_closes_the_one_before(server: str, device: Enrolled, chain: Chain) -> None:
