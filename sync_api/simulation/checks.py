@@ -55,9 +55,7 @@ def check_everything(world: World, moment: int) -> tuple[list[str], str]:
         counts["lines"] += folded.lines
         counts["versions"] += sum(map(len, folded.versions.values()))
     problems += erasure_problems(world)
-    problems += lost_problems(world)
-    for computer in world.relays():
-        problems += [f"{computer.name}: {problem}" for problem in carried_problems(world, computer)]
+    problems += handing_on_problems(world)
     for computer in world.laptops():
         found = laptop_problems(world, computer, chance)
         problems += [f"{computer.name}: {problem}" for problem in found]
@@ -180,15 +178,23 @@ def state_problems(
             yield f"{' '.join(record)} {there} in the mirror {when}"
 
 
-def lost_problems(world: World) -> Iterator[str]:
-    """What a lost laptop had given to a middleman arrives without it, were it only behind a gap."""
+def handing_on_problems(world: World) -> list[str]:
+    """What must hold once every middleman has handed on, before any laptop speaks to the server itself."""
+    problems = list(handed_problems(world))
+    for middleman in world.relays():
+        problems += [f"{middleman.name}: {problem}" for problem in carried_problems(world, middleman)]
+    return problems
+
+
+def handed_problems(world: World) -> Iterator[str]:
+    """What was given to a middleman arrives without its laptop, were it only behind a gap."""
     for middleman in world.relays():
         refused = CarriedBatch.objects.using(middleman.alias).exclude(refusal="")
         epochs = set(refused.values_list("device", "epoch"))
         for device, epoch, number, hash_hex in sorted(world.handed[middleman.name]):
             there = IncomingBatch.objects.using(world.server.alias).filter(hash=hash_hex, epoch__epoch=epoch)
-            if device in world.lost and (device, epoch) not in epochs and not there.exists():
-                yield f"batch {number} of the lost {device} was given to {middleman.name} and has not arrived"
+            if (device, epoch) not in epochs and not there.exists():
+                yield f"batch {number} of {device} was given to {middleman.name} and has not arrived"
 
 
 def carried_problems(world: World, middleman: Computer) -> Iterator[str]:

@@ -8,7 +8,7 @@ from sync_api.finalizing.drive import abandon
 from sync_api.finalizing.marking import open_finalizations
 from sync_api.models import DeviceCredential
 from sync_api.simulation.carrying import Carrying
-from sync_api.simulation.checks import check_everything
+from sync_api.simulation.checks import check_everything, handing_on_problems
 from sync_api.simulation.computers import Computer
 from sync_api.simulation.laptops import Laptops
 from sync_api.simulation.servers import Servers
@@ -31,6 +31,7 @@ class World(Laptops, Carrying, Servers):
             if computer.name != computer.device:
                 self.rename(computer)
         self.hand_on_everything()
+        self.found(handing_on_problems(self))
         outcomes = [self.deliver_all(computer) for computer in self.laptops()]
         self.consume_everything()
         ended = [computer for computer in self.laptops() if self.end_finalizing(computer)]

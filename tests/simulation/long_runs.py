@@ -11,18 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = 50
 STEPS = 60
 SEEDS = range(2026, 2036)
 """Ten seeds of 50 runs each; the modules take five each."""
 TIMEOUT_SECONDS = 1_800
-asked_for = pytest.mark.skipif(
-    not os.environ.get("SYNC_SIMULATE_LONG"),
-    reason="set SYNC_SIMULATE_LONG=1: some of these seeds end badly since the simulator erases, which is to be mended",
-)
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.long_runs import SEEDS, TIMEOUT_SECONDS, asked_for, hold_every_promise
+from tests.simulation.long_runs import SEEDS, TIMEOUT_SECONDS, hold_every_promise
 
 
-@asked_for
 @pytest.mark.long
 @pytest.mark.timeout(TIMEOUT_SECONDS)
 @pytest.mark.parametrize("seed", SEEDS[:5])
