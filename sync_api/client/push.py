@@ -40,6 +40,8 @@ __all__ = ["PushReport", "PushRun", "enrolled_device", "push", "push_to_targets"
 
 Progress = Callable[[int], None]
 
+FIRST_BATCH_LINES = 1_000
+
 
 def push(
     alias: str,
@@ -201,13 +203,17 @@ def send_all(alias: str, deliverer: Deliverer, run: PushRun) -> None:
 def seal_and_send(alias: str, deliverer: Deliverer, run: PushRun) -> None:
     """Seal the next batch and keep the last receipt while the server takes a batch; the order of sending is that of
     sealing, and no batch leaves before the one ahead of it was answered. Where the answer asks for earlier batches
-    (the server was restored from a backup), these are sent before the next one leaves.
+    (the server was restored from a backup), these are sent before the next one leaves. The first batch is a small one,
+    each next twice as large, up to SYNC_BATCH_LINES: the server and its consumer have work at once, and a weak link
+    has its first receipt soon.
 
     The thread only waits for the network: it touches no database, and one request is under way at a time.
     """
     with ThreadPoolExecutor(max_workers=1) as network:
         on_its_way: tuple[OutgoingBatch, Future[dict[str, Any]]] | None = None
-        while (batch := seal_or_note(alias, deliverer.device, run)) is not None:
+        lines = FIRST_BATCH_LINES
+        while (batch := seal_or_note(alias, deliverer.device, run, lines)) is not None:
+            lines *= 2
             answered = None if on_its_way is None else (on_its_way[0], on_its_way[1].result())
             if answered is not None and asks_for_earlier(answered[1]):
                 deliverer.settle(*answered)
@@ -219,10 +225,10 @@ def seal_and_send(alias: str, deliverer: Deliverer, run: PushRun) -> None:
             deliverer.settle(on_its_way[0], on_its_way[1].result())
 
 
-def seal_or_note(alias: str, device: LocalDevice, run: PushRun) -> OutgoingBatch | None:
+def seal_or_note(alias: str, device: LocalDevice, run: PushRun, lines: int) -> OutgoingBatch | None:
     """The next batch; None when there is none, or when it cannot be sealed, which is noted as the run's error."""
     try:
-        return seal_next(alias, device.name)
+        return seal_next(alias, device.name, lines=lines)
     except SyncError as error:
         run.error = error
         return None

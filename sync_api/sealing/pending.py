@@ -54,21 +54,24 @@ class Row(NamedTuple):
     utc_offset: int | None
 
 
-def pending_rows(alias: str, device: LocalDevice) -> list[Row]:
+def pending_rows(alias: str, device: LocalDevice, lines: int | None = None) -> list[Row]:
     """The rows of the next batch; empty when everything is sealed. Call inside a transaction that holds the
-    device's row. UnitTooLarge names a unit that no batch may carry; those before it are given first."""
+    device's row. They end with the unit that reaches `lines`, or SYNC_BATCH_LINES where that is fewer. UnitTooLarge
+    names a unit that no batch may carry; those before it are given first."""
+    most = int(limit("SYNC_BATCH_LINES"))
+    lines = most if lines is None else min(lines, most)
     if connections[alias].vendor != "sqlite":
-        return interleaved_units(alias, device)
+        return interleaved_units(alias, device, lines)
     try:
-        return contiguous_units(alias, device)
+        return contiguous_units(alias, device, lines)
     except OperationalError as error:
         if not is_unreadable(error) or not mend_unreadable(alias, device):
             raise
-    return contiguous_units(alias, device)
+    return contiguous_units(alias, device, lines)
 
 
-def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
-    lines, size_max = int(limit("SYNC_BATCH_LINES")), int(limit("SYNC_BATCH_BYTES"))
+def contiguous_units(alias: str, device: LocalDevice, lines: int) -> list[Row]:
+    size_max = int(limit("SYNC_BATCH_BYTES"))
     at_once = int(limit("SYNC_SEAL_READ_ROWS"))
     rows: list[Row] = []
     size = 0
@@ -96,8 +99,8 @@ def contiguous_units(alias: str, device: LocalDevice) -> list[Row]:
     return rows
 
 
-def interleaved_units(alias: str, device: LocalDevice) -> list[Row]:
-    lines, size_max = int(limit("SYNC_BATCH_LINES")), int(limit("SYNC_BATCH_BYTES"))
+def interleaved_units(alias: str, device: LocalDevice, lines: int) -> list[Row]:
+    size_max = int(limit("SYNC_BATCH_BYTES"))
     window, window_size = lines, size_max
     while True:
         bound = window_bound(alias, device, window, window_size)

@@ -54,8 +54,8 @@ def seal(alias: str, device_name: str | None = None) -> SealReport:
     return SealReport(batches, units, transactions)
 
 
-def seal_next(alias: str, device_name: str | None = None) -> OutgoingBatch | None:
-    """Seal the next batch, or return None when nothing is pending.
+def seal_next(alias: str, device_name: str | None = None, *, lines: int | None = None) -> OutgoingBatch | None:
+    """Seal the next batch, or return None when nothing is pending. With `lines`, the unit that reaches as many ends it.
 
     Opens its own transaction, under the device's row lock: two sealers at once make one chain. Killed anywhere, the
     batch is sealed wholly or not at all.
@@ -65,7 +65,7 @@ def seal_next(alias: str, device_name: str | None = None) -> OutgoingBatch | Non
         device = LocalDevice.objects.using(alias).select_for_update().filter(name=name).first()
         if device is None:
             raise NoLocalDevice(alias=alias)
-        rows = pending_rows(alias, device)
+        rows = pending_rows(alias, device, lines)
         if not rows:
             return None
         batch = seal_rows(alias, device, rows)

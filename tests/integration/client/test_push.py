@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,17 @@ def test_one_batch_is_one_request(laptop: str, name: str, settings: Any) -> None
     road = Road()
     push(laptop, transport=road)
     assert road.requests == ["POST /api/v1/batches"]
+
+
+def test_the_first_batch_is_small_and_each_next_twice_as_large(
+    laptop: str, name: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("sync_api.client.push"), "FIRST_BATCH_LINES", 2)
+    settings.SYNC_BATCH_LINES = 5
+    rows = captured(laptop, name, [1] * 12)
+    push(laptop, transport=Road())
+    assert list(IncomingBatch.objects.using(SERVER).order_by("number").values_list("lines", flat=True)) == [2, 4, 5, 1]
+    assert arrived() == [row.tx_pk for row in rows]
 
 
 @pytest.mark.parametrize("trouble", [cut_before, cut_after, answers(503), answers(502, b"<html>")])
