@@ -24,6 +24,8 @@ pytestmark = pytest.mark.django_db(databases=["server", "server_pg"])
 
 TABLES = ("patient", "ref_satis_gen")
 TEXT = {"patient": "surname", "ref_satis_gen": "service"}
+LISTED = frozenset({2, 3})
+"""What "listed after" says, once all is sent, that the table holds."""
 TIMES = [None, "2026-04-22T10:00:00+01:00", "2026-04-22T11:00:00+00:00", "2026-04-22T12:00:00-03:30"]
 
 tables = st.sampled_from(TABLES)
@@ -32,7 +34,7 @@ save = st.tuples(st.just("save"), tables, keys, st.tuples(st.sampled_from("abc")
 delete = st.tuples(st.just("delete"), tables, keys)
 upload = st.fixed_dictionaries(
     {
-        "way": st.sampled_from(["whole", "stepwise", "by record", "some records"]),
+        "way": st.sampled_from(["whole", "stepwise", "by record", "some records", "listed after"]),
         "preserving": st.sampled_from([False, False, True]),
         "moved": st.sampled_from([frozenset[int]()] * 3 + [frozenset({1}), frozenset({1, 2})]),
         "ending": st.sampled_from(["commit"] * 4 + ["roll back", "leave open"]),
@@ -86,6 +88,9 @@ class Played(Uploads):
             return Said(rows, set(), moved & rows.keys())
         if way == "some records":
             return Said({key: rows[key] for key in rows if key > 1}, None, moved & rows.keys() - {1})
+        if way == "listed after":
+            listed = {key: rows[key] for key in rows if key in LISTED}
+            return Said(listed, set(LISTED - rows.keys()), moved & listed.keys())
         wanted = self.rules.wanted(table, rows)
         return Said({key: rows[key] for key in rows if key in wanted}, rows.keys() - wanted, moved & rows.keys())
 
@@ -127,6 +132,10 @@ class Played(Uploads):
             self.do("upload_table", upload, table=table, rows=rows, key=f"{table}-rows")
         elif way == "stepwise":
             self.do("upload_empty_tables", upload, tables=[table])
+        elif way == "listed after":
+            for row in rows:
+                self.do("upload_record", upload, table=table, row=row)
+            self.do("delete_where_key_not", upload, table=table, keys=sorted(LISTED))
         else:
             if way == "by record":
                 told = {name: [row[name] for row in rows] for name in ("id", "when_last_modified", "_move_off_tablet")}
@@ -214,6 +223,11 @@ WALK: list[Any] = [
     sent("stepwise", ending="roll back"),
     sent("by record"),
     "force finalize",
+    ("save", "patient", 3, ("a", TIMES[1])),
+    sent("whole"),
+    ("save", "patient", 3, ("b", TIMES[2])),
+    ("save", "patient", 2, ("c", TIMES[2])),
+    sent("listed after", moved=frozenset({1, 2})),
     sent("stepwise", preserving=True, is_repeated=True),
 ]
 """Each way at least once, whatever the examples drawn are."""
