@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
@@ -22,7 +22,7 @@ from audit.correct import correct
 from audit.engine import preserve_device
 from audit.erasure import empty_versions
 from audit.mirror.tables import table_for
-from audit.models import TableChanges
+from audit.models import Device, TableChanges
 from audit.reading.changes import Asked, changes
 from audit.reading.download import Chosen, chosen_rows, in_pieces
 from audit.reading.snapshot import snapshot_lines
@@ -237,3 +237,31 @@ def test_the_dictionary_names_every_table_and_column(client: Client) -> None:
     entries = json.loads(call_command("data_dictionary", format="json", database="default"))
     assert {entry["table"] for entry in entries if f"<code>{entry['table']}</code>" not in page} == set()
     assert {entry["column"] for entry in entries if f"<code>{entry['column']}</code>" not in page} == set()
+
+
+def test_a_user_sees_the_devices_of_their_groups_and_those_without_one(served: str) -> None:
+    for name, group in (("laptop-north", "north"), ("laptop-south", "south"), ("laptop-free", None)):
+        device = new_device(served, name)
+        if group is not None:
+            Device.objects.using(served).filter(pk=device.pk).update(
+                group=Group.objects.using(served).create(name=group)
+            )
+        commit(served, device, [letter("I", 1, f"of {name}"), site("I", 1, f"Mochudi of {name}")])
+    client = staff("view_lettermirror", "view_sitemirror", "view_tablechanges")
+    User.objects.get().groups.add(Group.objects.get_or_create(name="north")[0])
+    assert sorted(row["text"] for row in downloaded(client)) == ["of laptop-free", "of laptop-north"]
+    assert downloaded(client, device="laptop-south", versions="all") == []
+    pages = [
+        client.get(reverse("records:front"), {"q": "mochudi"}).content.decode(),
+        client.get(reverse("records:changes")).content.decode(),
+        client.get(reverse("records:changes"), {"device": "laptop-south"}).content.decode(),
+    ]
+    for page in pages:
+        assert "Mochudi of laptop-south" not in page
+    assert "Mochudi of laptop-north" in pages[0]
+    assert "Mochudi of laptop-free" in pages[0]
+    assert "laptop-south" not in pages[1]
+    assert "laptop-north" in pages[1]
+    assert 'class="moment"' not in pages[2]
+    User.objects.get().groups.clear()
+    assert [row["text"] for row in downloaded(client)] == ["of laptop-free"]
