@@ -11,7 +11,7 @@ from django.conf import settings
 from sync_api.client.http import trust
 from sync_api.conf import limit
 from sync_api.exports.targets import checked_target
-from sync_api.imports.contents import Stored
+from sync_api.files.store import Kept
 from sync_api.imports.receivers import Answer, BaseImportReceiver, DeclaredFile, ImportRequest
 
 NOTIFIED = ("event", "file", "tombstone", "record")
@@ -40,8 +40,8 @@ class WebhookReceiver(BaseImportReceiver):
             return request.response_failed("The webhook could not be told.")
         return answer
 
-    def receive_file_data(self, alias: str, user: str, declared: DeclaredFile, stored: Stored) -> None:
-        self.inner.receive_file_data(alias, user, declared, stored)
+    def receive_file_data(self, alias: str, user: str, declared: DeclaredFile, kept: Kept) -> None:
+        self.inner.receive_file_data(alias, user, declared, kept)
 
     def is_told(self, request: ImportRequest) -> bool:
         facts = {"type": request.entity_type, "id": request.entity_id, "user": request.user}

@@ -9,6 +9,7 @@ lock of its row, so that what is told of at the same moment is found to be missi
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -106,7 +107,7 @@ def remove_contents(alias: str, hashes: list[str], *, before: datetime | None = 
     """Remove those of these that nothing names; how many, and their bytes. Opens its own transaction."""
     place = place_of(alias)
     with immediate(alias):
-        rows = Content.objects.using(alias).select_for_update().filter(pk__in=hashes)
+        rows = Content.objects.using(alias).select_for_update().filter(pk__in=hashes).order_by("pk")
         if before is not None:
             rows = rows.filter(touched_at__lt=before)
         locked = {row.pk: row for row in rows}
@@ -117,6 +118,12 @@ def remove_contents(alias: str, hashes: list[str], *, before: datetime | None = 
         Content.objects.using(alias).filter(pk__in=gone).delete()
     held = [locked[sha256] for sha256 in gone if locked[sha256].held_at]
     return len(held), sum(row.size for row in held)
+
+
+def remove_unnamed(alias: str, hashes: Iterable[str]) -> None:
+    """Remove those of these contents that nothing names, at once. Opens its own transactions."""
+    for part in in_parts(hashes):
+        remove_contents(alias, part)
 
 
 def end_expired(alias: str, *, dry_run: bool) -> int:

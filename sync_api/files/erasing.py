@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
@@ -10,7 +10,7 @@ from django.db import transaction
 from audit.erasure import Erased
 from audit.mirror.tables import MirrorTable
 from audit.models import Device
-from sync_api.files.cleaning import remove_contents
+from sync_api.files.cleaning import remove_unnamed
 from sync_api.files.fields import file_fields, in_parts, name_digest
 from sync_api.models import FileFact
 
@@ -42,12 +42,6 @@ def erase_contents(alias: str, table: MirrorTable, pks: Collection[int]) -> int:
     if hashes:
         transaction.on_commit(lambda: remove_unnamed(alias, hashes), using=alias)
     return forgotten
-
-
-def remove_unnamed(alias: str, hashes: Iterable[str]) -> None:
-    """Remove those of these contents that nothing names, at once. Opens its own transactions."""
-    for part in in_parts(hashes):
-        remove_contents(alias, part)
 
 
 def names_by_device(alias: str, table: MirrorTable, field: str, pks: Collection[int]) -> dict[str, set[str]]:

@@ -37,18 +37,19 @@ class ContentStorage(FileSystemStorage):
     def _save(self, name: str, content: Any) -> str:
         alias = files_alias()
         content.seek(0)
-        kept = ContentStore(alias).take(content.chunks())
-        name = str(name).replace("\\", "/")
-        for _ in range(TRIES_MAX):
-            try:
-                with immediate(alias):
-                    StoredName.objects.using(alias).create(
-                        name=name, sha256=kept.sha256, size=kept.size, media_type=media_type_of(name)
-                    )
-                return name
-            except IntegrityError:  # another writer took the name meanwhile
-                name = self.get_available_name(name, max_length=NAME_LENGTH_MAX)
-        raise OSError("No free name was found for the file.")
+        store, name = ContentStore(alias), str(name).replace("\\", "/")
+        with store.receive(content.chunks()) as (path, kept), immediate(alias):
+            store.keep(path, kept)
+            for _ in range(TRIES_MAX):
+                try:
+                    with immediate(alias):
+                        StoredName.objects.using(alias).create(
+                            name=name, sha256=kept.sha256, size=kept.size, media_type=media_type_of(name)
+                        )
+                    return name
+                except IntegrityError:  # another writer took the name meanwhile
+                    name = self.get_available_name(name, max_length=NAME_LENGTH_MAX)
+            raise OSError("No free name was found for the file.")
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         return super().get_available_name(name, max_length=min(max_length or NAME_LENGTH_MAX, NAME_LENGTH_MAX))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
+from django.db import OperationalError
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -20,6 +22,9 @@ from sync_api.files.fields import in_parts
 from sync_api.files.places import new_part, place_of, room_errors
 from sync_api.models import Content
 from sync_api.transactions import immediate
+
+ROW_TRIES_MAX = 20
+"""How often a row is made again that clean-ups delete in the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,24 @@ class ContentStore:
         self.alias = alias
         self.place = place_of(alias)
 
-    def take(self, chunks: Iterable[bytes], *, sha256: str | None = None, size: int | None = None) -> Kept:
-        """Keep these bytes; with `sha256` or `size` only if they are those. The same again changes nothing.
+    def take(
+        self, chunks: Iterable[bytes], *, sha256: str | None = None, md5: str | None = None, size: int | None = None
+    ) -> Kept:
+        """Keep these bytes; with `sha256`, `md5` or `size` only if they are those. The same again changes nothing.
 
         Opens its own transaction, or joins yours: rolled back, the bytes stay on the disk until `clean_files`.
         ContentMismatch, FileTooLarge, FilesDiskFull: nothing is kept.
+        """
+        with self.receive(chunks, sha256=sha256, md5=md5, size=size) as (path, kept):
+            self.keep(path, kept)
+        return kept
+
+    @contextmanager
+    def receive(
+        self, chunks: Iterable[bytes], *, sha256: str | None = None, md5: str | None = None, size: int | None = None
+    ) -> Iterator[tuple[Path, Kept]]:
+        """These bytes, checked, in a part file, for `keep` in the transaction of the row that names them: no clean-up
+        comes between the two. The part is gone afterwards. Raises what `take` raises.
         """
         size_max = int(limit("SYNC_FILE_BYTES_MAX")) if size is None else size
         with new_part(self.alias, size) as (path, file):
@@ -71,9 +89,8 @@ class ContentStore:
             file.flush()
             os.fsync(file.fileno())
             kept = digest.kept
-            check(kept, sha256=sha256, size=size)
-            self.keep(path, kept)
-        return kept
+            check(kept, sha256=sha256, md5=md5, size=size)
+            yield path, kept
 
     def take_part(self, path: Path, *, sha256: str, size: int) -> Kept:
         """Keep a whole part file, which is gone afterwards. Opens its own transaction. ContentMismatch leaves it."""
@@ -92,9 +109,7 @@ class ContentStore:
         """
         now = timezone.now()
         with immediate(self.alias):
-            contents = Content.objects.using(self.alias)
-            contents.bulk_create([Content(sha256=kept.sha256, size=kept.size)], ignore_conflicts=True)
-            row = contents.select_for_update().get(pk=kept.sha256)
+            row = self.locked_row(kept)
             if row.held_at is None or row.damaged_at is not None or not self.place.has(kept.sha256):
                 self.place.put(path, kept.sha256)
                 row.held_at, row.damaged_at = row.held_at or now, None
@@ -102,6 +117,16 @@ class ContentStore:
             row.save(using=self.alias)
             failpoint("files.before_commit")
         failpoint("files.after_commit")
+
+    def locked_row(self, kept: Kept) -> Content:
+        """The row of this content, new or as it is, locked. Call inside a transaction."""
+        contents = Content.objects.using(self.alias)
+        for _ in range(ROW_TRIES_MAX):
+            contents.bulk_create([Content(sha256=kept.sha256, size=kept.size)], ignore_conflicts=True)
+            row = contents.select_for_update().filter(pk=kept.sha256).first()
+            if row is not None:
+                return row  # otherwise a clean-up had it locked, and deleted it
+        raise OperationalError("The row of a content was deleted each time it was made.")
 
     def holds(self, sha256: str) -> bool:
         return not self.lacking({sha256})
@@ -156,6 +181,32 @@ class ContentStore:
         for _ in self.read(sha256):
             pass
 
+    def open_verified(self, sha256: str) -> IO[bytes]:
+        """The bytes as a file, from the beginning, all of them read and found right before. What was found damaged is
+        read again, and counts as here if it was restored since. ContentMissing, ContentDamaged."""
+        row = Content.objects.using(self.alias).filter(pk=sha256).exclude(held_at=None).first()
+        if row is None:
+            raise ContentMissing(sha256=sha256)
+        try:
+            file = self.place.open(sha256)
+        except FileNotFoundError as error:
+            self.mark_damaged(sha256)
+            raise ContentMissing(sha256=sha256) from error
+        try:
+            digest = hashlib.sha256()
+            for chunk in chunks_of(file):
+                digest.update(chunk)
+            if digest.hexdigest() != sha256:
+                self.mark_damaged(sha256)
+                raise ContentDamaged(sha256=sha256)
+        except BaseException:
+            file.close()
+            raise
+        if row.damaged_at is not None:
+            Content.objects.using(self.alias).filter(pk=sha256).update(damaged_at=None)
+        file.seek(0)
+        return file
+
     def mark_damaged(self, sha256: str) -> None:
         """From now on the bytes count as not here, and are asked for again."""
         Content.objects.using(self.alias).filter(pk=sha256, damaged_at=None).update(damaged_at=timezone.now())
@@ -173,11 +224,13 @@ def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
             yield chunk
 
 
-def check(kept: Kept, *, sha256: str | None, size: int | None) -> None:
+def check(kept: Kept, *, sha256: str | None, size: int | None, md5: str | None = None) -> None:
     if size is not None and kept.size != size:
         raise ContentMismatch(what=f"they are {kept.size} bytes, and {size} were declared")
     if sha256 is not None and kept.sha256 != sha256:
         raise ContentMismatch(what="their SHA-256 is another one")
+    if md5 is not None and kept.md5 != md5:
+        raise ContentMismatch(what="their MD5 is another one")
 
 
 def too_long(found: int, declared: int | None) -> ContentMismatch | FileTooLarge:

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from sync_api.imports.contents import Stored
+from sync_api.files.store import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class BaseImportReceiver:
         """A record of any mirrored model; None is complete."""
         return None
 
-    def receive_file_data(self, alias: str, user: str, declared: DeclaredFile, stored: Stored) -> None:
+    def receive_file_data(self, alias: str, user: str, declared: DeclaredFile, kept: Kept) -> None:
         """A declared file's bytes, verified and stored. Called once per upload, in no transaction."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +11,15 @@ from django.utils import timezone
 
 from sync_api.conf import limit
 from sync_api.exceptions import ImportBusy
-from sync_api.imports.contents import Stored
+from sync_api.files import uses
+from sync_api.files.fields import in_parts
+from sync_api.files.store import Kept
 from sync_api.imports.receivers import DeclaredFile, ImportRequest
 from sync_api.models import ImportedContent, ImportSession
 from sync_api.transactions import immediate
+
+USER = "import"
+"""Whose uses of contents these are; their keys are the ids of the files."""
 
 
 def remember(request: ImportRequest) -> None:
@@ -61,12 +66,19 @@ def files_of(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from body.get("files", [])
 
 
-def note_content(alias: str, user: str, declared: DeclaredFile, stored: Stored) -> None:
-    """The bytes are here, their record is not yet."""
-    facts = {"md5": stored.md5, "sha256": stored.sha256, "size": stored.size, "user": user}
-    ImportedContent.objects.using(alias).update_or_create(
-        file_id=declared.file_id, defaults={**facts, "received_at": timezone.now()}
-    )
+def note_content(alias: str, user: str, declared: DeclaredFile, kept: Kept) -> None:
+    """The bytes are here, their record is not yet; they stay until it is, or too old. Opens its own transaction.
+
+    When the bytes went in between, because another row was their last, nothing is noted, and they are asked for again.
+    """
+    facts = {"md5": kept.md5, "sha256": kept.sha256, "size": kept.size, "user": user}
+    with immediate(alias):
+        if not uses.is_held(alias, kept.sha256):
+            return
+        ImportedContent.objects.using(alias).update_or_create(
+            file_id=declared.file_id, defaults={**facts, "received_at": timezone.now()}
+        )
+        uses.use(alias, user=USER, key=declared.file_id, sha256=kept.sha256)
 
 
 def check_room(alias: str, user: str, size: int) -> None:
@@ -76,10 +88,16 @@ def check_room(alias: str, user: str, size: int) -> None:
         raise ImportBusy("Too many bytes wait for their records. Send the records first.")
 
 
-def expired_contents(alias: str) -> list[str]:
-    """Forget bytes whose record never came; their SHA-256s, for the owner of the records to discard if unneeded."""
+def forget_contents(alias: str, file_ids: Iterable[str]) -> None:
+    """These wait for no record any more. Call inside a transaction; bytes that nothing names go when it commits."""
+    for part in in_parts(file_ids):
+        ImportedContent.objects.using(alias).filter(file_id__in=part).delete()
+        uses.release(alias, user=USER, keys=part)
+
+
+def forget_expired(alias: str) -> None:
+    """Forget bytes whose record never came. Opens its own transaction."""
     before = timezone.now() - timedelta(hours=float(limit("SYNC_IMPORT_SESSION_HOURS")))
-    rows = ImportedContent.objects.using(alias).filter(received_at__lt=before)
-    hashes = list(rows.values_list("sha256", flat=True))
-    rows.delete()
-    return hashes
+    with immediate(alias):
+        rows = ImportedContent.objects.using(alias).filter(received_at__lt=before)
+        forget_contents(alias, list(rows.values_list("file_id", flat=True)))

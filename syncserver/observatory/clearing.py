@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS
 
+from sync_api.files.uses import release_all
+from sync_api.imports import sessions
 from sync_api.models import ExportConfiguration, ImportedContent, ImportSession
 from sync_api.transactions import immediate
-from syncserver.observatory.high_water import discard_unneeded
+from syncserver.observatory import contents
 from syncserver.observatory.models import Camera, CameraStatus, Event, FileRecord, Tombstone
 
 
@@ -23,10 +25,9 @@ def clear_database(*, alias: str = DEFAULT_DB_ALIAS) -> None:
     if not getattr(settings, "OBSERVATORY_MAY_BE_CLEARED", False):
         raise ClearingRefused("clear_database is for tests. Set OBSERVATORY_MAY_BE_CLEARED where all data may go.")
     with immediate(alias):
-        hashes = set(FileRecord.objects.using(alias).values_list("sha256", flat=True))
-        hashes |= set(ImportedContent.objects.using(alias).values_list("sha256", flat=True))
         for model in (Event, FileRecord, CameraStatus, Camera, Tombstone):
             model.objects.using(alias).all().delete()
         for table in (ExportConfiguration, ImportSession, ImportedContent):
             table.objects.using(alias).all().delete()
-        transaction.on_commit(lambda: discard_unneeded(alias, hashes), using=alias)
+        for user in (contents.USER, sessions.USER):
+            release_all(alias, user=user)

@@ -12,8 +12,8 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from sync_api.exceptions import LocalContentMissing
 from sync_api.exports.conversation import Content
 from sync_api.exports.sources import ENTITY, VERSION, ModelSource
-from sync_api.imports.contents import open_verified
 from sync_api.models import ExportConfiguration, ExportTask
+from syncserver.observatory.contents import open_content
 from syncserver.observatory.models import CameraStatus, Event, FileRecord, Tombstone
 from syncserver.observatory.records import valid_to
 from syncserver.observatory.search import EVENTS, FILES, Kind, restriction
@@ -64,7 +64,7 @@ class ObservatoryWire:
         file = FileRecord.objects.using(alias).filter(pk=uuid.UUID(hex=file_id)).first()
         if file is None:
             raise LocalContentMissing(name=file_id, what="are not")
-        opened = partial(open_verified, file_id, file.sha256, file.file_size)
+        opened = partial(open_content, alias, file)
         return Content(file_id, file.md5, file.file_size, file.file_name or file_id, file.mime_type, opened)
 
 

@@ -1,21 +1,19 @@
 """The high-water mark: everything a camera made before it is processed. Moving it back removes what came later.
 
-What is removed leaves a tombstone, which replicas get, and its bytes are discarded after the commit, when no other
-record has the same.
+What is removed leaves a tombstone, which replicas get, and its bytes are removed after the commit, when nothing else
+needs the same.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import F, QuerySet
 
-from sync_api.imports.contents import discard
-from sync_api.models import ImportedContent
 from sync_api.transactions import immediate
+from syncserver.observatory.contents import release_contents
 from syncserver.observatory.models import Camera, CameraStatus, Event, FileRecord, Tombstone, to_milliseconds
 
 
@@ -74,18 +72,8 @@ def remove_entities(alias: str, entity_type: str, rows: QuerySet[Any]) -> None:
         Event.objects.using(alias).filter(pk__in=list(losing.values_list("pk", flat=True).distinct())).update(
             revision=F("revision") + 1
         )
-        hashes = set(rows.values_list("sha256", flat=True))
-        transaction.on_commit(partial(discard_unneeded, alias, hashes), using=alias)
+        release_contents(alias, ids)
     model.objects.using(alias).filter(pk__in=ids).delete()
     Tombstone.objects.using(alias).bulk_create(
         [Tombstone(entity_type=entity_type, entity_id=one.hex) for one in ids], batch_size=1_000
     )
-
-
-def discard_unneeded(alias: str, hashes: set[str]) -> None:
-    """Discard the bytes that no record and no import names. Call after the commit."""
-    needed: set[str] = set()
-    for model in (FileRecord, ImportedContent):
-        needed |= set(model.objects.using(alias).filter(sha256__in=hashes).values_list("sha256", flat=True))
-    for sha256 in hashes - needed:
-        discard(sha256)

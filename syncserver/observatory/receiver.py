@@ -9,11 +9,11 @@ from typing import Any
 from django.db import IntegrityError
 
 from sync_api.exceptions import ImportRefused
-from sync_api.imports.contents import Stored, is_there, is_whole
+from sync_api.files.store import ContentStore, Kept
 from sync_api.imports.receivers import Answer, BaseImportReceiver, DeclaredFile, ImportRequest
-from sync_api.imports.sessions import expired_contents, note_content
+from sync_api.imports.sessions import forget_expired, note_content
 from sync_api.models import ImportedContent
-from syncserver.observatory.high_water import discard_unneeded
+from syncserver.observatory.contents import is_whole
 from syncserver.observatory.models import CameraStatus, Event, FileRecord
 from syncserver.observatory.records import import_event, import_file, import_removal, import_status
 from syncserver.observatory.wire import (
@@ -65,9 +65,9 @@ class DatabaseImportReceiver(BaseImportReceiver):
         import_removal(request.alias, request.body["entity_type"], request.entity_id)
         return None
 
-    def receive_file_data(self, alias: str, user: str, declared: DeclaredFile, stored: Stored) -> None:
-        note_content(alias, user, declared, stored)
-        discard_unneeded(alias, set(expired_contents(alias)))
+    def receive_file_data(self, alias: str, user: str, declared: DeclaredFile, kept: Kept) -> None:
+        note_content(alias, user, declared, kept)
+        forget_expired(alias)
 
     def missing(
         self, request: ImportRequest, statuses: Iterable[uuid.UUID], files: Iterable[FileData]
@@ -94,7 +94,7 @@ def kept(request: ImportRequest, work: Callable[[], object]) -> Answer | None:
 
 
 def without_bytes(alias: str, files: list[FileData]) -> Iterable[FileData]:
-    """The files whose bytes are not here, or not whole. Two statements.
+    """The files whose bytes are not here, or not whole. Three statements, and reading.
 
     Bytes that came for this import were verified when they came. Those of a record that is here already are read,
     so that what was damaged since is asked for again.
@@ -104,18 +104,19 @@ def without_bytes(alias: str, files: list[FileData]) -> Iterable[FileData]:
         content.file_id: content
         for content in ImportedContent.objects.using(alias).filter(file_id__in=[file.file_id.hex for file in files])
     }
+    lacking = ContentStore(alias).lacking({content.sha256 for content in arrived.values()})
     for file in files:
         content = arrived.get(file.file_id.hex)
-        if content is not None and content.md5 == file.md5 and is_there(content.sha256, content.size):
+        if content is not None and content.md5 == file.md5 and content.sha256 not in lacking:
             continue
         record = records.get(file.file_id)
-        if record is None or (record.imported_by and not is_same_and_whole(record, file)):
+        if record is None or (record.imported_by and not is_same_and_whole(alias, record, file)):
             yield file
 
 
-def is_same_and_whole(record: FileRecord, file: FileData) -> bool:
+def is_same_and_whole(alias: str, record: FileRecord, file: FileData) -> bool:
     same = record.md5 == file.md5 and record.file_size == file.file_size
-    return same and is_whole(record.sha256, record.file_size)
+    return same and is_whole(alias, record)
 
 
 def read_event(alias: str, event_id: uuid.UUID) -> Event | None:

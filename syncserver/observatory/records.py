@@ -8,17 +8,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
-from sync_api.imports.contents import CHUNK, Stored, put
+from sync_api.files.store import ContentStore, Kept, chunks_of
+from sync_api.imports.sessions import forget_contents
 from sync_api.models import ImportedContent
 from sync_api.transactions import immediate
-from syncserver.observatory.high_water import current_mark, discard_unneeded, remove_entities, roll_back
+from syncserver.observatory.contents import use_content
+from syncserver.observatory.high_water import current_mark, remove_entities, roll_back
 from syncserver.observatory.models import (
     Camera,
     CameraStatus,
@@ -80,11 +81,15 @@ def register_file(
     meta: Sequence[MetaData] = (),
     alias: str = DEFAULT_DB_ALIAS,
 ) -> FileRecord:
-    """A new file; its bytes are copied into the store. StatusMissing. Opens its own transaction."""
+    """A new file; its bytes are copied into the store, and named in the same transaction (its own).
+
+    StatusMissing, FileTooLarge, FilesDiskFull: nothing is kept.
+    """
     moment = to_milliseconds(file_time)
     status = status_at(camera_id, moment, alias)
-    stored = put(pieces(source))
-    with immediate(alias):
+    store = ContentStore(alias)
+    with store.receive(pieces(source)) as (path, kept), immediate(alias):
+        store.keep(path, kept)
         file = FileRecord.objects.using(alias).create(
             camera=status.camera,
             status=status,
@@ -93,8 +98,9 @@ def register_file(
             mime_type=mime_type,
             semantic_type=semantic_type,
             file_name=file_name,
-            **content_facts(stored),
+            **content_facts(kept),
         )
+        use_content(alias, file)
         write_meta(alias, FileMeta, {"file": file}, meta)
     return file
 
@@ -136,12 +142,11 @@ def pieces(source: Path | IO[bytes]) -> Iterable[bytes]:
         with source.open("rb") as opened:
             yield from pieces(opened)
         return
-    while chunk := source.read(CHUNK):
-        yield chunk
+    yield from chunks_of(source)
 
 
-def content_facts(stored: Stored | ImportedContent) -> dict[str, Any]:
-    return {"file_size": stored.size, "md5": stored.md5, "sha256": stored.sha256}
+def content_facts(kept: Kept | ImportedContent) -> dict[str, Any]:
+    return {"file_size": kept.size, "md5": kept.md5, "sha256": kept.sha256}
 
 
 def write_meta(alias: str, model: Any, owner: dict[str, Any], meta: Sequence[MetaData]) -> None:
@@ -173,10 +178,10 @@ def import_file(alias: str, data: FileData, user: str) -> FileRecord:
         content = ImportedContent.objects.using(alias).filter(file_id=data.file_id.hex, md5=data.md5).first()
         if content is not None:
             facts |= content_facts(content)
-            content.delete()
-            former = FileRecord.objects.using(alias).filter(pk=data.file_id).values_list("sha256", flat=True)
-            transaction.on_commit(partial(discard_unneeded, alias, {content.sha256, *former}), using=alias)
         file: FileRecord = keep(alias, FileRecord, {"file_id": data.file_id}, facts, user)
+        use_content(alias, file)
+        if content is not None:
+            forget_contents(alias, [content.file_id])
         FileMeta.objects.using(alias).filter(file=file).delete()
         write_meta(alias, FileMeta, {"file": file}, data.meta)
     return file
@@ -224,4 +229,4 @@ def import_removal(alias: str, entity_type: str, entity_id: str) -> None:
         if entity_type == "status":
             rows = rows.filter(event__isnull=True, filerecord__isnull=True)
         remove_entities(alias, entity_type, rows)
-        ImportedContent.objects.using(alias).filter(file_id=entity_id).delete()
+        forget_contents(alias, [entity_id])

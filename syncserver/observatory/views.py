@@ -14,8 +14,9 @@ from django.views.decorators.http import require_GET
 from sync_api import conf
 from sync_api.compat.meteorpi.authentication import NotAuthenticated, TooManyAttempts, basic_user
 from sync_api.compat.meteorpi.views import problem
+from sync_api.conf import limit
 from sync_api.exceptions import ExportSearchInvalid, LocalContentMissing
-from sync_api.imports.contents import CHUNK, open_verified
+from syncserver.observatory.contents import open_content
 from syncserver.observatory.models import FileRecord
 from syncserver.observatory.search import Found, search_events, search_files
 from syncserver.observatory.wire import event_dict, file_dict
@@ -84,7 +85,7 @@ def content(request: HttpRequest, *, file_id: Any) -> HttpResponseBase:
     if wanted is None:
         return problem(416, "range_invalid", "No such bytes.", **{"Content-Range": f"bytes */{file.file_size}"})
     try:
-        source = open_verified(file.file_id.hex, file.sha256, file.file_size)
+        source = open_content(conf.server_alias(), file)
     except LocalContentMissing as error:
         return problem(409, error.code, str(error))
     first, last = wanted
@@ -118,8 +119,9 @@ def asked_range(request: HttpRequest, file: FileRecord) -> tuple[int, int] | Non
 
 
 def pieces(source: IO[bytes], first: int, length: int) -> Iterator[bytes]:
+    size = int(limit("SYNC_FILE_CHUNK_BYTES"))
     with source:
         source.seek(first)
-        while length > 0 and (chunk := source.read(min(CHUNK, length))):
+        while length > 0 and (chunk := source.read(min(size, length))):
             length -= len(chunk)
             yield chunk

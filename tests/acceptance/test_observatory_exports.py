@@ -89,7 +89,7 @@ def test_a_replica_follows_by_schedule(tmp_path: Path, vendor: str) -> None:
             wanted = read(source)
             assert len(wanted[0]) == 4, "the last event is later than the mark"
             wait_for(target, wanted, followers)
-            stored = list((target.folder / "media" / "exchanged").glob("??/*"))
+            stored = list(target.folder.glob("**/contents/??/*"))
             assert len(stored) == len({file["md5"] for file in wanted[1]}), "bytes of removed files are gone"
         finally:
             for follower in followers:

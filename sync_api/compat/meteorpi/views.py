@@ -18,9 +18,9 @@ from sync_api.capture import sync_context
 from sync_api.compat.meteorpi import wire
 from sync_api.compat.meteorpi.authentication import NotAuthenticated, NotPermitted, TooManyAttempts, importing_user
 from sync_api.conf import limit
-from sync_api.exceptions import ContentRefused, ImportRefused, ImportTooLarge, SyncError
+from sync_api.exceptions import ContentMismatch, ContentRefused, FilesDiskFull, ImportRefused, ImportTooLarge, SyncError
+from sync_api.files.store import ContentStore
 from sync_api.imports import sessions
-from sync_api.imports.contents import Unfit, put
 from sync_api.imports.receivers import COMPLETE, CONTINUE, RESEND, Answer, BaseImportReceiver, ImportRequest, receiver
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,8 @@ def imports(work: Work) -> Callable[..., HttpResponse]:
                 answer = work(request, alias, user, chosen, **arguments)
         except ImportRefused as error:
             return problem(error.status, error.code, str(error))
+        except FilesDiskFull as error:
+            return problem(507, error.code, str(error), **{"Retry-After": "60"})
         except SyncError as error:
             return problem(409, error.code, str(error))
         except DatabaseError as error:
@@ -118,10 +120,10 @@ def import_data(
     except MultiValueDictKeyError:
         raise ImportRefused("The form has no part named file.") from None
     try:
-        stored = put(upload.chunks(), md5=declared.md5, size=declared.size)
-    except Unfit:
+        kept = ContentStore(alias).take(upload.chunks(), md5=declared.md5, size=declared.size)
+    except ContentMismatch:
         raise ContentRefused("The bytes are not those that were declared. Check the file at its source.") from None
-    chosen.receive_file_data(alias, user, declared, stored)
+    chosen.receive_file_data(alias, user, declared, kept)
     return CONTINUE
 
 

@@ -24,6 +24,8 @@ from sync_api.compat.meteorpi import authentication
 from sync_api.conf import Installation, at_work
 from sync_api.exports.credentials import set_password
 from sync_api.exports.exporter import Exporter
+from sync_api.files.places import Folder
+from sync_api.files.store import ContentStore
 from sync_api.models import ExportConfiguration, ExportTask
 
 USER, PASSWORD = "replica", "a long password"
@@ -112,6 +114,13 @@ class Pair:
         return ExportConfiguration.objects.using(self.source).get(pk=configuration.pk)
 
 
+def path_of(alias: str, sha256: str) -> Path:
+    """Where this installation's store keeps a content."""
+    place = ContentStore(alias).place
+    assert isinstance(place, Folder)
+    return place.path(sha256)
+
+
 def new_exporter(alias: str, road: httpx.BaseTransport, clock: Clock) -> Exporter:
     client = ExportClient(transport=road)
     return Exporter(alias, client.connect, clock=clock, jitter=lambda least, most: least)
@@ -121,6 +130,7 @@ def new_exporter(alias: str, road: httpx.BaseTransport, clock: Clock) -> Exporte
 def pair(request: pytest.FixtureRequest, tmp_path: Path, db: None, settings: Any) -> Pair:
     source, target = request.param
     settings.MEDIA_ROOT = str(tmp_path / "source")
+    settings.SYNC_FILES_DIR = str(tmp_path / "source" / "files")
     settings.SYNC_EXPORT_TARGETS = ["localhost"]
     authentication.believed.clear()
     cache.clear()

@@ -12,14 +12,13 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from sync_api.exports.conversation import ExportState
-from sync_api.imports.contents import path_of
 from sync_api.models import ExportConfiguration, ExportTask, ImportSession
 from syncserver.observatory.high_water import set_high_water_mark
 from syncserver.observatory.models import CameraStatus, Event, FileRecord
 from syncserver.observatory.records import get_camera_status, update_camera_status, valid_to
 from syncserver.observatory.search import search_events, search_files
 from syncserver.observatory.wire import event_dict, parse_event
-from tests.integration.exports.conftest import EVENTS, FILES, Pair, told
+from tests.integration.exports.conftest import EVENTS, FILES, Pair, path_of, told
 from tests.observatory_data import CAMERA, DAY, all_events, event_at, file_at, status
 
 pytestmark = pytest.mark.django_db(databases=["default", "laptop_pg", "server", "server_pg"])
@@ -57,7 +56,7 @@ def test_01_a_cache_miss_is_answered_with_continue_nocache(pair: Pair, event: Ev
 def test_02_a_corrupt_local_file_is_sent_never_and_ends_as_dead(pair: Pair, event: Event) -> None:
     damaged = event.files.first()
     assert damaged is not None
-    path_of(damaged.sha256).write_bytes(b"other.")
+    path_of(pair.source, damaged.sha256).write_bytes(b"other.")
     pair.configure(EVENTS)
     states = []
     for _ in range(5):
@@ -89,18 +88,18 @@ def test_03_truncated_bytes_at_the_target_are_asked_for_again(pair: Pair, event:
     pair.configure(EVENTS)
     assert next_export(pair) is COMPLETE
     file = event.files.earliest("file_id")
-    damaged = pair.road.folder / "exchanged" / file.sha256[:2] / file.sha256
+    (damaged,) = pair.road.folder.rglob(file.sha256)
     damaged.write_bytes(damaged.read_bytes()[:-1])
     pair.road.requests.clear()
     pair.configure(EVENTS, name="again")
     assert next_export(pair) is COMPLETE
     assert pair.road.told == ["event", "data", "cached_entity"]
-    assert damaged.read_bytes() == path_of(file.sha256).read_bytes()
+    assert damaged.read_bytes() == path_of(pair.source, file.sha256).read_bytes()
 
 
 def test_04_a_missing_local_file_stops_nothing_else(pair: Pair, event: Event) -> None:
     missing = event.files.earliest("file_id")
-    path_of(missing.sha256).unlink()
+    path_of(pair.source, missing.sha256).unlink()
     good = event_at(pair.source, DAY + timedelta(hours=1), [file_at(pair.source, DAY, b"good")])
     configuration = pair.configure(EVENTS)
     other = pair.configure(FILES, {"exclude_events": False, "after": 0})
@@ -203,7 +202,7 @@ def test_11_a_rollback_leaves_no_stale_validity_range(pair: Pair) -> None:
 
 def test_12_ranges_hold_their_last_byte(pair: Pair, event: Event, settings: Any) -> None:
     file = event.files.earliest("file_id")
-    whole = path_of(file.sha256).read_bytes()
+    whole = path_of(pair.source, file.sha256).read_bytes()
     settings.SYNC_SERVER_DATABASE = pair.source
     viewer = get_user_model()._default_manager.db_manager("default").create_superuser("viewer", password="pw")
     client = Client()

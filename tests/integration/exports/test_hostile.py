@@ -116,6 +116,7 @@ def sender(pair: Pair, settings: Any, tmp_path: Path) -> Sender:
     """A sender to the target; the status C is there."""
     settings.SYNC_SERVER_DATABASE = pair.target
     settings.MEDIA_ROOT = str(tmp_path / "target")
+    settings.SYNC_FILES_DIR = str(tmp_path / "target" / "files")
     sender = Sender(pair.target)
     assert sender.state({"type": "status", "status": a_status()}) == {"state": "continue"}
     return sender

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from sync_api.imports.contents import path_of
 from sync_api.models import ExportTask
 from syncserver.observatory.clearing import ClearingRefused, clear_database
 from syncserver.observatory.high_water import get_high_water_mark, set_high_water_mark
@@ -21,7 +20,7 @@ from syncserver.observatory.records import (
     valid_to,
 )
 from syncserver.observatory.wire import parse_event
-from tests.integration.exports.conftest import EVENTS, Pair
+from tests.integration.exports.conftest import EVENTS, Pair, path_of
 from tests.observatory_data import CAMERA, DAY, all_events, all_files, event_at, file_at, status
 
 pytestmark = pytest.mark.django_db(databases=["default", "laptop_pg", "server", "server_pg"])
@@ -55,8 +54,8 @@ def test_what_is_later_goes_and_bytes_go_after_the_commit(
     assert [event.event_time for event in Event.objects.using(observed.source)] == [hours(1)]
     assert FileRecord.objects.using(observed.source).get().file_time == hours(1)
     assert get_high_water_mark(CAMERA, alias=observed.source) == hours(1)
-    assert not path_of(hashes[hours(2)]).exists()
-    assert path_of(hashes[hours(1)]).exists(), "another record still has these bytes"
+    assert not path_of(observed.source, hashes[hours(2)]).exists()
+    assert path_of(observed.source, hashes[hours(1)]).exists(), "another record still has these bytes"
     kinds = Tombstone.objects.using(observed.source).values_list("entity_type", flat=True)
     assert sorted(kinds) == ["event", "event", "file", "file"]
 
@@ -64,7 +63,7 @@ def test_what_is_later_goes_and_bytes_go_after_the_commit(
 def test_bytes_stay_until_the_commit(observed: Pair) -> None:
     other = FileRecord.objects.using(observed.source).get(file_time=hours(2))
     set_high_water_mark(CAMERA, hours(1), alias=observed.source)  # inside the test's transaction
-    assert path_of(other.sha256).exists()
+    assert path_of(observed.source, other.sha256).exists()
 
 
 def test_a_mark_moves_only_where_it_may(observed: Pair) -> None:
@@ -153,7 +152,7 @@ def test_clear_database_is_guarded(observed: Pair, django_capture_on_commit_call
     with override_settings(OBSERVATORY_MAY_BE_CLEARED=True), capture:
         clear_database(alias=observed.source)
     assert not any(model.objects.using(observed.source).exists() for model in (Event, FileRecord, Camera, Tombstone))
-    assert not any(path_of(one).exists() for one in hashes)
+    assert not any(path_of(observed.source, one).exists() for one in hashes)
 
 
 def test_a_padded_camera_id_is_the_same_camera(observed: Pair) -> None:

@@ -41,6 +41,8 @@ def test_the_same_bytes_twice_are_one_content(server: str, files_folder: Path) -
         ({"sha256": "0" * 64}, ContentMismatch),
         ({"size": len(BYTES) - 1}, ContentMismatch),
         ({"size": len(BYTES) + 1}, ContentMismatch),
+        ({"md5": "0" * 32}, ContentMismatch),
+        ({"size": len(BYTES), "md5": "0" * 32}, ContentMismatch),
     ],
 )
 def test_other_bytes_than_declared_leave_nothing(
