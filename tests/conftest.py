@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell that starts the tests in the background ignores it for them, and so for every process they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LAPTOPS = ["default", "laptop_pg"]
 SERVERS = ["server", "server_pg"]
