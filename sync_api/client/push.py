@@ -41,6 +41,7 @@ __all__ = ["PushReport", "PushRun", "enrolled_device", "push", "push_to_targets"
 Progress = Callable[[int], None]
 
 FIRST_BATCH_LINES = 1_000
+BATCH_GROWTH = 2
 
 
 def push(
@@ -213,7 +214,7 @@ def seal_and_send(alias: str, deliverer: Deliverer, run: PushRun) -> None:
         on_its_way: tuple[OutgoingBatch, Future[dict[str, Any]]] | None = None
         lines = FIRST_BATCH_LINES
         while (batch := seal_or_note(alias, deliverer.device, run, lines)) is not None:
-            lines *= 2
+            lines *= BATCH_GROWTH
             answered = None if on_its_way is None else (on_its_way[0], on_its_way[1].result())
             if answered is not None and asks_for_earlier(answered[1]):
                 deliverer.settle(*answered)

@@ -51,6 +51,12 @@ def devices_with_work(alias: str) -> list[int]:
     return list(devices.order_by("name").values_list("pk", flat=True))
 
 
+def anything_held(alias: str, device: str | None = None) -> bool:
+    """Whether a device (None: any) has batches to consume: one look-up, for whoever looks again and again."""
+    held = IncomingEpoch.objects.using(alias).filter(head_number__gt=F("consumed_number"))
+    return (held if device is None else held.filter(device__name=device)).exists()
+
+
 def next_batch(alias: str, device_id: int) -> IncomingBatch | None:
     """The device's next batch to consume, without its bytes, its epoch beside it. Call inside the claim."""
     epochs = IncomingEpoch.objects.using(alias).filter(device=device_id, head_number__gt=F("consumed_number"))

@@ -96,6 +96,7 @@ def consume_turn(
             batch = next_batch(alias, device_id)
             if batch is None or is_beyond(until, batch):
                 return False
+            batch.epoch.device = device
             with collector_paused():
                 lines = consume_batch(alias, device, batch, report, ahead, until=until, committed_by=committed_by)
         if progress is not None:

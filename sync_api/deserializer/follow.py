@@ -12,6 +12,7 @@ from typing import Any
 import django
 
 from sync_api import conf
+from sync_api.deserializer.claim import anything_held
 from sync_api.deserializer.consume import consume
 from sync_api.deserializer.report import ConsumeReport, DeviceReport
 
@@ -40,7 +41,7 @@ def follow(
     told: list[str] = []
     while rounds is None or rounds > 0:
         retry = time.monotonic() - retried_at >= conf.limit("SYNC_PARKED_RETRY_SECONDS")
-        report = consume(alias, device, retry=retry)
+        report = consume(alias, device, retry=retry) if retry or anything_held(alias, device) else ConsumeReport([])
         if retry:
             retried_at = time.monotonic()
         if report.total("transactions") or report.total("released"):
