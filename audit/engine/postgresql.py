@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -14,12 +13,16 @@ from audit.copying import blocks
 from audit.engine.changes import Key
 from audit.engine.sqlite import moment_text
 from audit.engine.stores import RETIRED_COLUMNS
-from audit.fields import to_microseconds
 from audit.mirror.tables import MirrorTable
 from audit.sql import quoted
 
 PLAIN_KEYS = frozenset({"smallint", "integer", "bigint", "uuid"})
 """Types whose keys hold no comma: one text of all of them is bound three times as fast as an array."""
+ADDED, REMOVED = (
+    f'(extract(epoch from m."{column}") * 1000000)::bigint'
+    for column in ("_when_added_captured", "_when_removed_captured")
+)
+"""Captured moments in microseconds: exact, and read ten times as fast as a timestamp that Python takes apart."""
 RETIRED_TYPES = ("bigint", "timestamptz", "text", "text", "text", "bigint")
 
 
@@ -47,8 +50,8 @@ class PostgresqlStore:
             rows: list[Sequence[Any]] = cursor.fetchall()
             return rows
 
-    def microseconds(self, moment: datetime) -> int:
-        return to_microseconds(moment)
+    def microseconds(self, moment: int) -> int:
+        return moment
 
     def moment(self, microseconds: int) -> str:
         return moment_text(microseconds) + "+00"
@@ -96,9 +99,9 @@ def last_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -
     key, shown = f"m.{quoted(table.key_column)}", shown_key(table, type_of_key)
     given = "string_to_array(%s, ',')" if type_of_key in PLAIN_KEYS else "%s"
     keys = f"(SELECT {given}::{type_of_key}[])"  # a value to the planner: it would weigh each of thousands of constants
-    values = "".join(f", m.{quoted(column)}" for column in table.db_columns) if with_values else ""
+    values = shown_values(table) if with_values else ""
     return (
-        f'SELECT {shown}, m."_pk", m."_current", m."_when_added_captured", m."_when_removed_captured"{values}'
+        f'SELECT {shown}, m."_pk", m."_current", {ADDED}, {REMOVED}{values}'
         f" FROM {quoted(table.name)} AS m WHERE {key} = ANY({keys}::{type_of_key}[])"
         f' AND m."_device" = %s AND m."_era" = %s AND (m."_current" OR m."_successor" IS NULL)'
     )
@@ -106,11 +109,25 @@ def last_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -
 
 @cache
 def current_versions_sql(table: MirrorTable, with_values: bool, type_of_key: str) -> str:
-    values = "".join(f", m.{quoted(column)}" for column in table.db_columns) if with_values else ""
+    values = shown_values(table) if with_values else ""
     return (
-        f'SELECT {shown_key(table, type_of_key)}, m."_pk", m."_when_added_captured"{values}'
+        f'SELECT {shown_key(table, type_of_key)}, m."_pk", {ADDED}{values}'
         f' FROM {quoted(table.name)} AS m WHERE m."_device" = %s AND m."_era" = %s AND m."_current"'
     )
+
+
+def shown_values(table: MirrorTable) -> str:
+    """SQL of a version's values, to be compared with those that came: a UUID or a date in the form in which it comes,
+    so that columns that are the same are found to be so at once."""
+    return "".join(f", {shown_value(table, *column)}" for column in zip(table.columns, table.db_columns, strict=True))
+
+
+def shown_value(table: MirrorTable, name: str, column: str) -> str:
+    kind = table.mirror._meta.get_field(name).get_internal_type()
+    value = f"m.{quoted(column)}"
+    if kind == "UUIDField":
+        return f"replace({value}::text, '-', '')"
+    return f"{value}::text" if kind == "DateField" else value
 
 
 def shown_key(table: MirrorTable, type_of_key: str) -> str:
