@@ -39,8 +39,9 @@ ONE_BATCH = frozenset(
     | {"erased_line_unproven"}
 )
 """Refusals of one batch, and of those that follow from it by their hashes."""
-ONE_EPOCH = frozenset({"epoch_closed", "epoch_unknown"})
-"""Refusals that end an epoch; the device's next one goes on. Any other refusal of a batch is its device's."""
+ONE_EPOCH = frozenset({"epoch_closed", "epoch_unknown", "device_revoked", "key_unknown", "certificate_invalid"})
+"""Refusals that end an epoch; the device's next one goes on, for it may be of another key: enrolled again. Any other
+refusal of a batch is its device's."""
 OURS = frozenset(
     {
         "token_unknown",

@@ -17,13 +17,12 @@ from sync_api.deserializer.units import Units
 from sync_api.finalizing import drive, wiping
 from sync_api.inbox import place
 from sync_api.models import CarriedBatch, Finalization
-from sync_api.relay import purging
-from sync_api.relay import receipts as relay_receipts
 from sync_api.rest import batches
 from sync_api.sealing import pending
 
-accept, consume, seal = map(
-    import_module, ("sync_api.inbox.accept", "sync_api.deserializer.consume", "sync_api.sealing.seal")
+accept, client_relay, consume, seal = map(
+    import_module,
+    ("sync_api.inbox.accept", "sync_api.client.relay", "sync_api.deserializer.consume", "sync_api.sealing.seal"),
 )
 """Modules whose packages have a function of the same name."""
 
@@ -297,26 +296,27 @@ def wipe_what_was_changed_since() -> Iterator[None]:
 
 @bug
 def purge_before_it_is_durable() -> Iterator[None]:
-    """A middleman makes room by removing what it has not handed on yet."""
-    right = purging.durable_batches
+    """A middleman makes room, at a server, by removing what it has not handed on yet."""
+    right = client_relay.Handing.exchange
 
-    def wrong(alias: str) -> Any:
-        right(alias)
-        return list(CarriedBatch.objects.using(alias).all())
+    def wrong(self: Any) -> None:
+        right(self)
+        CarriedBatch.objects.using(self.alias).exclude(state=CarriedBatch.State.DELIVERED).delete()
 
-    with patch.object(purging, "durable_batches", wrong):
+    with patch.object(client_relay.Handing, "exchange", wrong):
         yield
 
 
 @bug
 def relay_only_the_first_batch() -> Iterator[None]:
-    """A middleman calls a batch delivered when the one before it was."""
-    right = relay_receipts.mark_delivered
+    """A middleman hands on the first batch of an epoch, and calls those behind it delivered."""
+    right = client_relay.Handing.hand_on_epoch
 
-    def wrong(alias: str, carried: Any, receipt: Any, **kwargs: Any) -> Any:
-        later = CarriedBatch.objects.using(alias).filter(device=carried.device, number=carried.number + 1)
-        later.update(state=CarriedBatch.State.DELIVERED)
-        return right(alias, carried, receipt, **kwargs)
+    def wrong(self: Any, parcels: Any) -> Any:
+        is_early = right(self, parcels[:1])
+        rest = [parcel.carried.pk for parcel in parcels[1:] if parcel.carried is not None]
+        CarriedBatch.objects.using(self.alias).filter(pk__in=rest).update(state=CarriedBatch.State.DELIVERED)
+        return is_early
 
-    with patch("sync_api.client.relay.mark_delivered", wrong):
+    with patch.object(client_relay.Handing, "hand_on_epoch", wrong):
         yield

@@ -93,3 +93,15 @@ def test_a_restored_server_takes_what_it_had_acknowledged_of_a_laptop_that_was_r
     world.revoke("laptop-1")
     world.heal()
     world.check(962)
+
+
+def test_a_middleman_hands_on_what_a_laptop_sealed_after_enrolling_again(world: World) -> None:
+    """Seed 90003: the epoch of the revoked key was refused, and the next one never offered."""
+    world.write("laptop-3", [("create", 1433)])
+    world.revoke("laptop-3")
+    world.finalize("laptop-3", 344)
+    world.enrol_again("laptop-3", new_key=True)
+    world.push_to_relay("laptop-3", "relay-2")
+    assert world.relay("relay-2") == "handed on 1 batches, 1 refused"
+    world.heal()
+    world.check()
