@@ -51,4 +51,5 @@ def empty_transport(test_case: Any) -> None:
             applied_number=0,
             durable_number=0,
             began={"kind": "fresh"},
+            certificate=None,
         )
