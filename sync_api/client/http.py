@@ -94,11 +94,12 @@ class Server:
     ) -> Answer:
         """The server's answer. Raises ServerRefused (its problem), NotTheServer or ServerUnreachable."""
         size_max = int(limit("SYNC_ANSWER_BYTES_MAX"))
-        return self._answer(*self._exchange(method, path, content, content_type, size_max, headers))
+        told = {**(headers or {}), **({} if content is None else {"Content-Type": content_type})}
+        return self._answer(*self._exchange(method, path, content, told, size_max))
 
     def fetch(self, path: str, kind: str, *, size_max: int) -> bytes:
         """Bytes of the content type `kind`, at most `size_max`. Raises as `request` does."""
-        response, body = self._exchange("GET", path, None, JSON, size_max)
+        response, body = self._exchange("GET", path, None, {}, size_max)
         if response.is_success and content_kind(response) == kind:
             return body
         self._answer(response, body)
@@ -121,13 +122,7 @@ class Server:
         return response
 
     def _exchange(
-        self,
-        method: str,
-        path: str,
-        content: bytes | None,
-        content_type: str,
-        size_max: int,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, content: bytes | None, told: Mapping[str, str], size_max: int
     ) -> tuple[httpx.Response, bytes]:
         attempts = int(limit("SYNC_ATTEMPTS_MAX"))
         wait, what = 0.0, ""
@@ -136,7 +131,7 @@ class Server:
                 self.sleep(wait or backoff(attempt))
             wait = 0.0
             try:
-                response, body = self._once(method, path, content, content_type, size_max, headers)
+                response, body = self._once(method, path, content, told, size_max)
             except httpx.TransportError as error:
                 what = describe(error)
                 continue
@@ -146,16 +141,10 @@ class Server:
         raise ServerUnreachable(url=self.url, what=what, attempts=attempts)
 
     def _once(
-        self,
-        method: str,
-        path: str,
-        content: bytes | None,
-        content_type: str,
-        size_max: int,
-        more: Mapping[str, str] | None,
+        self, method: str, path: str, content: bytes | None, told: Mapping[str, str], size_max: int
     ) -> tuple[httpx.Response, bytes]:
         self.requests += 1
-        headers = {**(more or {}), **({} if content is None else {"Content-Type": content_type})}
+        headers = dict(told)
         if self.heartbeat is not None and (beat := self.heartbeat()):
             headers[HEARTBEAT_HEADER] = beat
         chunks: list[bytes] = []

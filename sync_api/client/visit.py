@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
 import orjson
 
-from sync_api.client.http import JSON, Answer, Server
+from sync_api.client.http import Answer, Server
 from sync_api.exceptions import CertificateInvalid, NotTheServer, PeerNotTrusted, ServerRefused, VisitRefused
 from sync_api.fleet import Heartbeat
 from sync_api.trust import check_certificate
@@ -54,17 +54,9 @@ class Visited(Server):
     def __enter__(self) -> Visited:
         return self
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        content: bytes | None = None,
-        content_type: str = JSON,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    def request(self, *arguments: Any, **options: Any) -> Answer:
         ask = super().request
-        return self._with_pass(lambda: ask(method, path, content=content, content_type=content_type, headers=headers))
+        return self._with_pass(lambda: ask(*arguments, **options))
 
     def fetch(self, path: str, kind: str, *, size_max: int) -> bytes:
         ask = super().fetch
