@@ -248,7 +248,7 @@ def test_a_user_sees_the_devices_of_their_groups_and_those_without_one(served: s
             )
         commit(served, device, [letter("I", 1, f"of {name}"), site("I", 1, f"Mochudi of {name}")])
     client = staff("view_lettermirror", "view_sitemirror", "view_tablechanges")
-    User.objects.get().groups.add(Group.objects.get_or_create(name="north")[0])
+    User.objects.get(username="nurse").groups.add(Group.objects.get_or_create(name="north")[0])
     assert sorted(row["text"] for row in downloaded(client)) == ["of laptop-free", "of laptop-north"]
     assert downloaded(client, device="laptop-south", versions="all") == []
     pages = [
@@ -263,5 +263,5 @@ def test_a_user_sees_the_devices_of_their_groups_and_those_without_one(served: s
     assert "laptop-south" not in pages[1]
     assert "laptop-north" in pages[1]
     assert 'class="moment"' not in pages[2]
-    User.objects.get().groups.clear()
+    User.objects.get(username="nurse").groups.clear()
     assert [row["text"] for row in downloaded(client)] == ["of laptop-free"]
